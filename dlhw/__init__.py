@@ -1,0 +1,1 @@
+"""dlhw: course-scale deep-learning experiments, trained by Lightning and composed by Hydra."""

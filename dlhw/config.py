@@ -1,0 +1,150 @@
+"""The configuration's schema and its checks, made before torch is imported.
+
+What stands in ``conf/`` is composed by Hydra; the dataclasses here say which types and ranges are right.
+"""
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from dlhw.errors import UserError
+
+CONF = Path(__file__).parent.parent / "conf"
+
+# Where a _target_ may point; anything else in a configuration file is refused before it is called.
+ALLOWED_TARGETS = ("dlhw.", "torch.optim.", "torch.nn.", "lightning.pytorch.callbacks.")
+
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true")
+SCHEDULES = ("constant", "cosine", "onecycle", "step")
+
+
+def _require(ok: bool, key: str, value: object, right: str) -> None:
+    if not ok:
+        raise UserError(f"{key}={value} is out of range: {right}")
+
+
+@dataclass
+class TrainerConfig:
+    """What Lightning's Trainer and the callbacks are built from; units and meanings stand in ``conf/trainer/default.yaml``."""
+
+    max_epochs: int = MISSING
+    steps_per_epoch: int | None = None
+    steps_per_call: int = 8
+    accelerator: str = "auto"
+    devices: Any = 1
+    strategy: str = "auto"
+    num_nodes: int = 1
+    precision: str = "auto"
+    deterministic: bool = True
+    threads: int | None = None
+    patience: int | None = None
+    min_delta: float = 0.0
+    test_every_epoch: bool = False
+    progress_bar: bool | None = None
+    callbacks: dict[str, Any] = field(default_factory=dict)
+
+    def check(self) -> None:
+        for key in ("max_epochs", "steps_per_call", "num_nodes"):
+            _require(getattr(self, key) >= 1, f"trainer.{key}", getattr(self, key), "at least 1")
+        for key in ("steps_per_epoch", "patience", "threads"):
+            value = getattr(self, key)
+            _require(value is None or value >= 1, f"trainer.{key}", value, "at least 1, or null")
+        _require(self.min_delta >= 0, "trainer.min_delta", self.min_delta, "0 or more")
+        _require(self.precision in PRECISIONS, "trainer.precision", self.precision, f"one of {', '.join(PRECISIONS)}")
+
+
+@dataclass
+class OptimConfig:
+    """How the weights are updated; units and meanings stand in ``conf/optim/base.yaml``."""
+
+    optimizer: dict[str, Any] = MISSING
+    lr: float = MISSING
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    warmup: float = 0.0
+    step_every: float = 0.333
+    step_factor: float = 0.1
+    clip_norm: float | None = None
+    accumulate: int = 1
+    ema: float | None = None
+
+    def check(self) -> None:
+        _require(self.lr > 0, "optim.lr", self.lr, "above 0")
+        _require(self.weight_decay >= 0, "optim.weight_decay", self.weight_decay, "0 or more")
+        _require(self.schedule in SCHEDULES, "optim.schedule", self.schedule, f"one of {', '.join(SCHEDULES)}")
+        _require(0 <= self.warmup < 1, "optim.warmup", self.warmup, "a share of the training from 0 to below 1")
+        _require(0 < self.step_every <= 1, "optim.step_every", self.step_every, "a share of the training above 0, up to 1")
+        _require(0 < self.step_factor <= 1, "optim.step_factor", self.step_factor, "above 0, up to 1")
+        _require(self.clip_norm is None or self.clip_norm > 0, "optim.clip_norm", self.clip_norm, "above 0, or null")
+        _require(self.accumulate >= 1, "optim.accumulate", self.accumulate, "at least 1")
+        _require(self.ema is None or 0 < self.ema < 1, "optim.ema", self.ema, "between 0 and 1, or null")
+
+
+@dataclass
+class Config:
+    """The whole configuration of one run."""
+
+    task: Any = MISSING
+    model: Any = MISSING
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    seed: int = 0
+    data_root: str = MISSING
+    output_root: str = "outputs"
+    warm_start: str | None = None
+
+
+ConfigStore.instance().store(name="schema", node=Config)
+
+
+def check(cfg: DictConfig) -> None:
+    """Check what can be checked without torch: values in range, and where ``_target_`` points.
+
+    Raises:
+        UserError: naming the key, its value and what would be right.
+    """
+    _require(0 <= cfg.seed < 2**32, "seed", cfg.seed, "0 to 4294967295")
+    OmegaConf.to_object(cfg.trainer).check()
+    OmegaConf.to_object(cfg.optim).check()
+    for key, node in targets(OmegaConf.to_container(cfg, resolve=True)):
+        target = node["_target_"]
+        if not str(target).startswith(ALLOWED_TARGETS):
+            raise UserError(f"{key}._target_={target} is refused: a target must begin with one of {', '.join(ALLOWED_TARGETS)}")
+
+
+def targets(node: Any, key: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every mapping with a ``_target_`` below ``node``, with its dotted key."""
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield key, node
+        for name, child in node.items():
+            yield from targets(child, f"{key}.{name}" if key else str(name))
+    elif isinstance(node, list):
+        for position, child in enumerate(node):
+            yield from targets(child, f"{key}[{position}]")
+
+
+def bind(cfg: DictConfig) -> None:
+    """Check that every ``_target_`` exists and takes the knobs beside it (this imports the targets).
+
+    Raises:
+        UserError: naming the key and the knobs that the target takes.
+    """
+    from hydra.utils import get_object
+
+    for key, node in targets(OmegaConf.to_container(cfg, resolve=True)):
+        try:
+            target = get_object(node["_target_"])
+        except Exception as error:
+            raise UserError(f"{key}._target_={node['_target_']} does not exist: {error}") from None
+        takes = inspect.signature(target).parameters
+        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values()):
+            continue
+        for knob in node:
+            if not knob.startswith("_") and knob not in takes:
+                raise UserError(f"{key}.{knob} is not a knob of {node['_target_']}, which takes {', '.join(takes)}")

@@ -1,0 +1,20 @@
+"""What a user is told when something is wrong: one sentence, no stack trace."""
+
+
+class UserError(Exception):
+    """A wrong input, setting or file: says what is wrong, where, and what would be right."""
+
+
+class Diverged(UserError):
+    """The training loss became NaN or infinite."""
+
+
+class Stopped(Exception):
+    """A run was asked to stop by a signal and has saved where it was.
+
+    ``signum`` is the signal; the process ends with status 128 + signum.
+    """
+
+    def __init__(self, signum: int, message: str) -> None:
+        super().__init__(message)
+        self.signum = signum

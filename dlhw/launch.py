@@ -1,0 +1,77 @@
+"""From the command line to a composed configuration: Hydra's entry point, and what the shell is told at the end."""
+
+import difflib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from dlhw.config import CONF
+from dlhw.errors import Stopped, UserError
+
+
+def hydra_main(run: Callable[[DictConfig], Any]) -> None:
+    """Compose the configuration of the command line and call ``run`` with it, once or, with ``-m``, for every point of the grid."""
+    sys.path.append(str(Path(__file__).parent / "plugins"))  # where Hydra finds the grid sweeper
+    for flag in ("-m", "--multirun"):
+        if flag in sys.argv:  # Hydra wants it before all overrides or after them
+            sys.argv.remove(flag)
+            sys.argv.insert(1, "--multirun")
+    try:
+        check_experiment_name(sys.argv[1:])
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(_Job(run))()
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("stopped before anything was trained", file=sys.stderr)
+        sys.exit(130)
+
+
+class _Job:
+    """``run`` as Hydra calls it: a wrong input becomes one line, a signal the exit status that shells expect."""
+
+    __name__ = "train"
+
+    def __init__(self, run: Callable[[DictConfig], Any]) -> None:
+        self.run = run
+
+    def __call__(self, cfg: DictConfig) -> Any:
+        try:
+            return self.run(cfg)
+        except Stopped as stop:
+            print(stop, file=sys.stderr)
+            sys.exit(128 + stop.signum)  # also ends a sweep
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise  # noted by the launcher; the sweep goes on
+            sys.exit(1)
+
+
+def check_experiment_name(arguments: list[str]) -> None:
+    """Refuse an ``experiment=`` of which there is no file: Hydra would ignore it, because a pair need not have one.
+
+    Raises:
+        UserError: with the names that are nearest.
+    """
+    for argument in arguments:
+        key, _, name = argument.partition("=")
+        if key != "experiment":
+            continue
+        if "," in name:
+            raise UserError(f"experiment={name}: one grid would be applied to both; start one sweep for each")
+        if not (CONF / "experiment" / f"{name}.yaml").is_file():
+            known = experiment_names()
+            near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known
+            raise UserError(f"there is no experiment {name}; near it: {', '.join(near)}")
+
+
+def experiment_names() -> list[str]:
+    """All experiments, as ``task/name``."""
+    folder = CONF / "experiment"
+    return sorted(Path(path).relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))

@@ -1,0 +1,53 @@
+"""The sweeper behind ``-m``. Hydra takes plugins from a namespace package called hydra_plugins only, hence this folder."""
+
+import sys
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus
+
+from dlhw.errors import UserError
+
+# What -m sweeps for a pair of task and model that has no experiment file of its own.
+PLAIN_GRID = {"optim.lr": "0.0003,0.001,0.003", "seed": "0,1,2"}
+
+
+class GridSweeper(BasicSweeper):
+    """Hydra's own sweeper, which also names the number of runs, goes on after a failed run, and lists all that failed at the end."""
+
+    def sweep(self, arguments: list[str]) -> Any:
+        assert self.hydra_context is not None and self.launcher is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        given = parser.parse_overrides(arguments)
+        keys = {override.get_key_element() for override in given}
+        swept = {override.get_key_element() for override in given if override.is_sweep_override()}
+        if "experiment" not in keys and swept & {"task", "model"}:
+            self.params = {}  # the grid of one pair does not fit another
+        if not self.params and not swept:
+            self.params = PLAIN_GRID
+        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        [jobs] = self.split_arguments(overrides, None)
+        self.validate_batch_is_legal(jobs)
+        print(f"{len(jobs)} runs", flush=True)
+        results = self.launcher.launch(jobs, initial_job_idx=0)
+        return self._summary(jobs, results)
+
+    def _summary(self, jobs: list[list[str]], results: list[JobReturn]) -> list[JobReturn]:
+        failed = [(job, result) for job, result in zip(jobs, results, strict=True) if result.status != JobStatus.COMPLETED]
+        skipped = sum(result.status == JobStatus.COMPLETED and result.return_value == "skipped" for result in results)
+        print(f"{len(jobs)} runs: {len(jobs) - len(failed) - skipped} trained, {skipped} skipped, {len(failed)} failed")
+        for job, result in failed:
+            error = result._return_value
+            print(f"failed: {' '.join(job)}: {error if isinstance(error, UserError) else repr(error)}", file=sys.stderr)
+        if failed:
+            sys.exit(1)
+        return results
+
+
+ConfigStore.instance().store(
+    group="hydra/sweeper",
+    name="grid",
+    node={"_target_": "hydra_plugins.grid_sweeper.GridSweeper", "max_batch_size": None, "params": None},
+)

@@ -1,0 +1,62 @@
+"""What data is, in the words that a network needs: a datamodule declares a spec, a network receives it."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from dlhw.errors import UserError
+
+# MedMNIST's own names for what the labels of an image set are.
+LabelKind = Literal["multi-class", "binary-class", "ordinal-regression", "multi-label"]
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """Pictures of one size with labels.
+
+    ``mean`` and ``std`` hold one value per channel on the 0..1 scale; a picture x in 0..1 enters the network as (x - mean) / std.
+    """
+
+    channels: int
+    height: int
+    width: int
+    classes: tuple[str, ...]
+    labels: LabelKind
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if self.labels not in get_args(LabelKind):
+            raise UserError(f"labels={self.labels!r} is not one of {', '.join(get_args(LabelKind))}")
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise UserError(f"mean and std need {self.channels} values, one per channel; got {len(self.mean)} and {len(self.std)}")
+        if len(self.classes) < 2 and self.labels != "multi-label":
+            raise UserError(f"classification needs at least two classes, got {list(self.classes)}")
+
+    @property
+    def outputs(self) -> int:
+        """Number of values that the network gives per picture."""
+        return len(self.classes)
+
+
+SPECS = {spec.__name__: spec for spec in (ImageSpec,)}
+
+
+def wants(spec: object, expected: type, network: str) -> None:
+    """Refuse a spec of another kind.
+
+    Raises:
+        UserError: naming the network, the spec that it wants and the one that it got.
+    """
+    if not isinstance(spec, expected):
+        raise UserError(f"{network} wants {expected.__name__}, got {type(spec).__name__}: choose another model for this task")
+
+
+def spec_to_dict(spec: Any) -> dict[str, Any]:
+    """A spec as plain data, for checkpoints that load with ``weights_only=True``."""
+    return {"spec": type(spec).__name__, **asdict(spec)}
+
+
+def spec_from_dict(data: dict[str, Any]) -> Any:
+    """The inverse of :func:`spec_to_dict`."""
+    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key != "spec"}
+    return SPECS[data["spec"]](**fields)
