@@ -3,6 +3,7 @@
 What stands in ``conf/`` is composed by Hydra; the dataclasses here say which types and ranges are right.
 """
 
+import importlib
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -135,12 +136,11 @@ def bind(cfg: DictConfig) -> None:
     Raises:
         UserError: naming the key and the knobs that the target takes.
     """
-    from hydra.utils import get_object
-
     for key, node in targets(OmegaConf.to_container(cfg, resolve=True)):
         try:
-            target = get_object(node["_target_"])
-        except Exception as error:
+            module, _, name = node["_target_"].rpartition(".")
+            target = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError) as error:
             raise UserError(f"{key}._target_={node['_target_']} does not exist: {error}") from None
         takes = inspect.signature(target).parameters
         if any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values()):

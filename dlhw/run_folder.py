@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -84,16 +85,25 @@ def _plain(value: Any) -> str:
     return plain if plain == text or list_of_plain else f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
-def locate(cfg: DictConfig) -> tuple[str, Path]:
-    """The experiment's name and the folder of the run that Hydra has just composed."""
+@dataclass(frozen=True)
+class Place:
+    """Where a run belongs: the experiment, the folder, and what its settings would be if nothing had been overridden."""
+
+    experiment: str
+    folder: Path
+    defaults: dict[str, Any]
+
+
+def locate(cfg: DictConfig) -> Place:
+    """The place of the run that Hydra has just composed."""
     choices = HydraConfig.get().runtime.choices
     pair = f"{choices.task}/{choices.model}"
     experiment = choices.experiment or pair
     start = [f"task={choices.task}", f"model={choices.model}"] if experiment == pair else [f"experiment={experiment}"]
-    defaults = compose("config", start, return_hydra_config=True).hydra.runtime.choices
-    exchanged = {group: choices[group] for group in GROUPS if choices[group] != defaults[group]}
-    base = compose("config", [*start, *(f"{group}={name}" for group, name in exchanged.items())])
-    return experiment, Path(cfg.output_root) / experiment / run_id(identity(cfg), identity(base), exchanged)
+    usual = compose("config", start, return_hydra_config=True).hydra.runtime.choices
+    exchanged = {group: choices[group] for group in GROUPS if choices[group] != usual[group]}
+    defaults = identity(compose("config", [*start, *(f"{group}={name}" for group, name in exchanged.items())]))
+    return Place(experiment, Path(cfg.output_root) / experiment / run_id(identity(cfg), defaults, exchanged), defaults)
 
 
 @contextmanager
@@ -119,25 +129,27 @@ def claim(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def decide(folder: Path, cfg: DictConfig) -> Decision:
+def decide(place: Place, cfg: DictConfig) -> Decision:
     """What to do in a folder: train afresh, go on, or skip a finished run.
 
     Raises:
         UserError: the folder holds a run with other settings, or one that has trained longer than is asked for.
     """
+    folder = place.folder
     if not (folder / CONFIG).exists():
         return "train"
     old = OmegaConf.load(folder / CONFIG)
     assert isinstance(old, DictConfig)
-    _refuse_other_settings(folder, identity(old), identity(cfg))
+    new = {key: value for key, value in place.defaults.items() if key not in identity(old)}  # knobs that came after the run
+    _refuse_other_settings(folder, new | identity(old), identity(cfg))
     asked, before = cfg.trainer.max_epochs, old.trainer.max_epochs
     result = read_result(folder)
     if asked < before:
         raise UserError(f"{folder} was started with trainer.max_epochs={before}, now {asked} is asked for: ask for {before} or more")
-    if asked > before and cfg.optim.schedule != "constant":
+    if asked > before and (cfg.optim.schedule != "constant" or cfg.optim.warmup):
         raise UserError(
-            f"{folder} was started with trainer.max_epochs={before}; optim.schedule={cfg.optim.schedule} is drawn over the whole training, "
-            f"so {asked} epochs would be another run: set output_root=FOLDER to start it elsewhere"
+            f"{folder} was started with trainer.max_epochs={before}; optim.schedule={cfg.optim.schedule} and optim.warmup are drawn over the "
+            f"whole training, so {asked} epochs would be another run: set output_root=FOLDER to start it elsewhere"
         )
     if result and result["status"] == "finished" and asked == before:
         return "skip"

@@ -53,7 +53,8 @@ class Batches:
         share = math.ceil(n / world) if seed is not None else len(range(rank, n, world))
         self.steps = min(math.ceil(share / batch_size), steps or share)
         self.epoch = 0
-        self.sampler = self  # where Lightning looks for set_epoch
+        if seed is not None:
+            self.sampler = self  # where Lightning looks for set_epoch
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch

@@ -9,6 +9,7 @@ from dlhw.errors import UserError
 from dlhw.specs import ImageSpec, LabelKind
 
 NORMALIZATIONS = ("half", "train", "none")
+CHUNK = 1 << 24  # bytes of pictures whose levels are counted at once
 
 
 def image_spec(splits: Mapping[str, Split], classes: Sequence[str], labels: LabelKind, normalize: str, source: str) -> ImageSpec:
@@ -20,7 +21,7 @@ def image_spec(splits: Mapping[str, Split], classes: Sequence[str], labels: Labe
         source: the file or folder, for messages.
 
     Raises:
-        UserError: an empty split, pictures of another size or type, or a label out of range, with the row.
+        UserError: an empty split, pictures of another size or type, labels of another type, or one out of range, with the row.
     """
     if normalize not in NORMALIZATIONS:
         raise UserError(f"task.data.normalize={normalize} is not one of {', '.join(NORMALIZATIONS)}")
@@ -35,8 +36,14 @@ def image_spec(splits: Mapping[str, Split], classes: Sequence[str], labels: Labe
                 f"{source}: the pictures of {name} are {split.inputs.dtype} {split.inputs.shape[1:]}; "
                 f"uint8 (height, width, 1 or 3 channels) is right, the same in every split"
             )
+        right = (np.dtype(np.float32), (len(classes),)) if labels == "multi-label" else (np.dtype(np.int64), ())
+        if (split.targets.dtype, split.targets.shape[1:]) != right:
+            raise UserError(
+                f"{source}: the labels of {name} are {split.targets.dtype} {split.targets.shape}; {right[0]} {('N', *right[1])} is right"
+            )
         top = 1 if labels == "multi-label" else len(classes) - 1
-        wrong = np.flatnonzero(((split.targets < 0) | (split.targets > top)).reshape(len(split.targets), -1).any(axis=1))
+        fitting = (split.targets >= 0) & (split.targets <= top)  # NaN does not fit
+        wrong = np.flatnonzero(~fitting.reshape(len(fitting), -1).all(axis=1))
         if len(wrong):
             row = int(wrong[0])
             raise UserError(f"{source}: label {split.targets[row]} of {name}, row {row}, is out of range: 0 to {top} is right")
@@ -51,8 +58,12 @@ def _statistics(pictures: np.ndarray, normalize: str) -> tuple[tuple[float, ...]
         return (0.5,) * channels, (0.5,) * channels
     if normalize == "none":
         return (0.0,) * channels, (1.0,) * channels
-    counts = [np.bincount(pictures[..., c].reshape(-1), minlength=256) / pictures[..., c].size for c in range(channels)]
-    levels = np.arange(256) / 255
-    mean = [float(count @ levels) for count in counts]
-    std = [float(np.sqrt(count @ (levels - m) ** 2)) for count, m in zip(counts, mean, strict=True)]
+    counts = np.zeros((channels, 256))
+    rows = max(1, CHUNK // pictures[0].nbytes)
+    for begin in range(0, len(pictures), rows):
+        levels = pictures[begin : begin + rows].reshape(-1, channels)
+        counts += [np.bincount(levels[:, c], minlength=256) for c in range(channels)]
+    shares, scale = counts / counts.sum(axis=1, keepdims=True), np.arange(256) / 255
+    mean = [float(share @ scale) for share in shares]
+    std = [float(np.sqrt(share @ (scale - m) ** 2)) for share, m in zip(shares, mean, strict=True)]
     return tuple(mean), tuple(s or 1.0 for s in std)

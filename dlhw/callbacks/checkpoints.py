@@ -1,0 +1,104 @@
+"""When checkpoints are written: the best epoch, the last state, and the state in which a signal found the run."""
+
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Checkpoint
+
+from dlhw.errors import Stopped, UserError
+from dlhw.run_folder import BEST, LAST
+
+COST = 0.02  # share of the time that may go into last.ckpt
+LONGEST = 600.0  # seconds of training that a kill may lose
+
+
+class Signals:
+    """Notes the first SIGTERM or Ctrl-C instead of ending the process; the second ends it at once."""
+
+    def __init__(self) -> None:
+        self.signum: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Signals":
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            self._before[signum] = signal.signal(signum, self._note)
+        return self
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:
+        if self.signum is not None:
+            raise SystemExit(128 + signum)
+        self.signum = signum
+
+    def __exit__(self, *exception: object) -> None:
+        for signum, handler in self._before.items():
+            signal.signal(signum, handler)
+
+
+class Checkpoints(Checkpoint):
+    """Writes ``best.ckpt`` (weights of the best epoch) and ``last.ckpt`` (everything that a resumed run needs).
+
+    ``last.ckpt`` is written after an epoch if it costs less than 2 % of the time since it was last written, after ten minutes in any case
+    also amid an epoch, and when a signal stops the run. Ties of the monitored metric keep the earlier epoch; a NaN is never the best.
+    """
+
+    def __init__(self, folder: Path, monitor: str, mode: str, signals: Signals) -> None:
+        self.folder, self.monitor, self.sign, self.signals = folder, f"val/{monitor}", 1.0 if mode == "max" else -1.0, signals
+        self.best_epoch, self.best_value = -1, -float("inf")
+        self._written_at, self._cost = time.monotonic(), 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best_epoch": self.best_epoch, "best_value": self.best_value}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best_epoch, self.best_value = state_dict["best_epoch"], state_dict["best_value"]
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        pl_module.asked_to_stop = lambda: self.signals.signum is not None
+        self._written_at = time.monotonic()
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self._stop_if_asked(trainer, pl_module)
+        if time.monotonic() - self._written_at > LONGEST:
+            self._write_last(trainer)
+
+    def on_validation_batch_end(self, trainer: L.Trainer, pl_module: Any, *arguments: Any) -> None:
+        self._stop_if_asked(trainer, pl_module)
+
+    def on_test_batch_end(self, *arguments: Any) -> None:
+        if self.signals.signum is not None:
+            raise Stopped(self.signals.signum, f"stopped while the test split was scored; the same command goes on from there: {self.folder}")
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        if self.monitor not in trainer.callback_metrics:
+            raise UserError(f"task.monitor={self.monitor.removeprefix('val/')} is not measured; there are {', '.join(trainer.callback_metrics)}")
+        value = self.sign * float(trainer.callback_metrics[self.monitor])
+        if value > self.best_value or self.best_epoch < 0:
+            self.best_epoch, self.best_value = trainer.current_epoch, value
+            trainer.save_checkpoint(self.folder / BEST, weights_only=True)
+        if (time.monotonic() - self._written_at) * COST > self._cost or trainer.should_stop or self.signals.signum is not None:
+            self._write_last(trainer)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        self._write_last(trainer)
+
+    def _write_last(self, trainer: L.Trainer) -> None:
+        begin = time.monotonic()
+        trainer.save_checkpoint(self.folder / LAST, weights_only=False)
+        self._written_at = time.monotonic()
+        self._cost = self._written_at - begin
+
+    def _stop_if_asked(self, trainer: L.Trainer, pl_module: Any) -> None:
+        stop = torch.tensor(self.signals.signum or 0)
+        if trainer.world_size > 1:  # all devices stop at the same place
+            stop = trainer.strategy.reduce(stop.to(trainer.strategy.root_device), reduce_op="max")
+        if signum := int(stop):
+            self._write_last(trainer)
+            name = signal.Signals(signum).name
+            raise Stopped(
+                signum, f"stopped by {name} in epoch {pl_module.epoch}, step {pl_module.step}; the same command goes on from there: {self.folder}"
+            )

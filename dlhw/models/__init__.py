@@ -1,0 +1,1 @@
+"""Networks: built from a spec and their knobs, they give logits and know nothing of tasks or data."""

@@ -1,0 +1,100 @@
+"""Lightning's Trainer, built from the configuration: device, precision, logger, callbacks."""
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch.callbacks import Callback, EarlyStopping, TQDMProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig
+
+from dlhw.callbacks.checkpoints import Checkpoints, Signals
+from dlhw.callbacks.recorder import Recorder
+from dlhw.checkpoint_file import SafeCheckpointIO
+from dlhw.errors import UserError
+from dlhw.hardware import computes_bf16
+
+# Remarks of Lightning that are about what is meant to be so here.
+SILENCED = (
+    ".*does not have many workers.*",
+    ".*The number of training batches.*",
+    ".*You are using `torch.load`.*",
+    ".*exists and is not empty.*",
+    ".*Trying to infer the `batch_size`.*",
+    ".*isinstance.treespec, LeafSpec.*",
+)
+
+
+def build_trainer(cfg: DictConfig, folder: Path, signals: Signals, purge_epoch: int) -> L.Trainer:
+    """The Trainer of one run, which writes into ``folder``.
+
+    ``purge_epoch``: TensorBoard drops what an interrupted run has written from this epoch on.
+
+    Raises:
+        UserError: a device, strategy or precision that is not to be had here.
+    """
+    settings, monitor, mode = cfg.trainer, cfg.task.monitor, cfg.task.mode
+    for message in SILENCED:
+        warnings.filterwarnings("ignore", message)
+    on_terminal = sys.stderr.isatty() if settings.progress_bar is None else settings.progress_bar
+    callbacks: list[Callback] = [instantiate(callback) for callback in settings.callbacks.values()]
+    if settings.patience is not None:
+        callbacks.append(EarlyStopping(f"val/{monitor}", min_delta=settings.min_delta, patience=settings.patience, mode=mode))
+    if on_terminal:
+        callbacks.append(TQDMProgressBar())
+    callbacks += [Recorder(folder, monitor), Checkpoints(folder, monitor, mode, signals)]
+    logger = TensorBoardLogger(folder, name="", version="tensorboard", default_hp_metric=False, purge_step=purge_epoch or None)
+    try:
+        return L.Trainer(
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            strategy=settings.strategy,
+            num_nodes=settings.num_nodes,
+            precision=_precision(cfg),
+            deterministic="warn" if settings.deterministic else False,
+            max_epochs=settings.max_epochs,
+            logger=logger,
+            callbacks=callbacks,
+            plugins=[SafeCheckpointIO()],
+            enable_progress_bar=on_terminal,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            default_root_dir=folder,
+        )
+    except (MisconfigurationException, RuntimeError, ValueError, ModuleNotFoundError) as error:
+        raise UserError(f"trainer.accelerator={settings.accelerator}, devices={settings.devices}, strategy={settings.strategy}: {error}") from None
+
+
+def single_device(trainer: L.Trainer) -> L.Trainer:
+    """A Trainer on one device of the same kind, to score the test split after a training on several."""
+    return L.Trainer(
+        accelerator="cpu" if trainer.strategy.root_device.type == "cpu" else "auto",
+        devices=1,
+        precision=trainer.precision,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def _precision(cfg: DictConfig) -> Any:
+    settings = cfg.trainer
+    if settings.precision == "16-mixed" and cfg.optim.clip_norm is not None:
+        raise UserError("trainer.precision=16-mixed scales the gradients, so optim.clip_norm cannot measure them: use bf16-mixed or 32-true")
+    if settings.precision != "auto":
+        return settings.precision
+    kind = settings.accelerator
+    if kind in ("auto", "gpu") and torch.cuda.is_available():
+        kind = "cuda"
+    elif kind in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
+        kind = "mps"
+    elif kind == "auto":
+        kind = "cpu"
+    return "bf16-mixed" if kind in ("cpu", "cuda") and computes_bf16(torch.device(kind)) else "32-true"

@@ -1,0 +1,136 @@
+"""One training, put together: data, network, task and Trainer of a configuration, the score on the test split, the result."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from lightning import seed_everything
+from omegaconf import DictConfig, OmegaConf
+
+from dlhw import run_folder
+from dlhw.callbacks.checkpoints import Signals
+from dlhw.checkpoint_file import load_checkpoint
+from dlhw.config import bind
+from dlhw.data.arrays import ArrayData
+from dlhw.errors import UserError
+from dlhw.hardware import keep_pages, set_threads
+from dlhw.optimization import Optimization
+from dlhw.result import finish_result, start_result
+from dlhw.run_folder import BEST, LAST
+from dlhw.tasks.supervised import SupervisedTask
+from dlhw.trainer import build_trainer, single_device
+
+log = logging.getLogger(__name__)
+
+
+def train(cfg: DictConfig, experiment: str, folder: Path, resume: bool) -> None:
+    """Train, or go on from ``last.ckpt``, in a folder that this process holds; then score the best epoch on the test split.
+
+    Raises:
+        UserError: wrong input, told in one sentence.
+        Stopped: a signal; the state is saved.
+    """
+    with Signals() as signals, logging_to(folder):
+        bind(cfg)
+        logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+        keep_pages()
+        set_threads(cfg.trainer.threads)
+        data, task = build(cfg)
+        position = load_checkpoint(folder / LAST)["position"] if resume else None
+        if cfg.warm_start and not resume:
+            warm_start(task, Path(cfg.warm_start))
+        trainer = build_trainer(cfg, folder, signals, position["epoch"] if position else 0)
+        if trainer.is_global_zero:
+            run_folder.write_config(folder, cfg)
+            start_result(folder)
+        log.info("%s %s on %s, %s", "resumed" if resume else "started", folder, trainer.strategy.root_device, trainer.precision)
+        trainer.fit(task, data, ckpt_path=folder / LAST if resume else None, weights_only=True)
+        if trainer.world_size > 1:  # the first process alone scores the test split, whole and once
+            torch.distributed.barrier()
+            torch.distributed.destroy_process_group()
+            if not trainer.is_global_zero:
+                return
+        score(cfg, experiment, folder, trainer, task, data)
+
+
+def build(cfg: DictConfig) -> tuple[ArrayData, SupervisedTask]:
+    """Data, network and task of a configuration; the data declares the spec that the network is built from.
+
+    Raises:
+        UserError: missing or wrong data, a knob out of range, a network that does not fit the data.
+    """
+    data = instantiate(cfg.task.data)(
+        seed=cfg.seed,
+        data_root=cfg.data_root,
+        steps_per_call=cfg.trainer.steps_per_call,
+        steps_per_epoch=cfg.trainer.steps_per_epoch,
+        test_every_epoch=cfg.trainer.test_every_epoch,
+    )
+    data.setup()
+    seed_everything(cfg.seed, verbose=False)
+    net = instantiate(cfg.model)(data.spec)
+    optimization = Optimization(instantiate(cfg.optim.optimizer), OmegaConf.to_object(cfg.optim))
+    return data, instantiate(cfg.task.module)(net, data.spec, optimization=optimization, seed=cfg.seed)
+
+
+def warm_start(task: SupervisedTask, source: Path) -> None:
+    """Take over the weights of another run's best epoch wherever name and shape agree.
+
+    Raises:
+        UserError: no such run, or not one weight fits.
+    """
+    there = load_checkpoint(source / BEST)["state_dict"]
+    here = task.state_dict()
+    fitting = {name: value for name, value in there.items() if name in here and here[name].shape == value.shape}
+    if not fitting:
+        raise UserError(f"warm_start={source}: none of its weights fits this network")
+    task.load_state_dict({**here, **fitting})
+    log.info("warm start: %d of %d weights from %s; new: %s", len(fitting), len(here), source, ", ".join(here.keys() - fitting.keys()) or "none")
+
+
+def score(cfg: DictConfig, experiment: str, folder: Path, trainer: L.Trainer, task: SupervisedTask, data: ArrayData) -> None:
+    """Score the test split once, on the best validation epoch, and write what the run has found."""
+    best = load_checkpoint(folder / BEST)
+    task.load_state_dict(best["state_dict"])
+    tester = trainer if trainer.world_size == 1 else single_device(trainer)
+    tester.test(task, datamodule=data, verbose=False)
+    test = {name.removeprefix("test/"): float(value) for name, value in tester.callback_metrics.items() if name.startswith("test/")}
+    predictions = {name: value.cpu().numpy() for name, value in task.predictions.items()}
+    with run_folder.replacing(folder / run_folder.PREDICTIONS) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **predictions)
+    result = finish_result(cfg, experiment, folder, trainer, task, data, best["position"]["epoch"] - 1, test)
+    if trainer.logger:
+        trainer.logger.log_hyperparams(run_folder.identity(cfg), {f"test/{name}": value for name, value in test.items()})
+        trainer.logger.finalize("success")
+    monitored = f"{result['monitor']} {result['val'][result['monitor']]:.4f}"
+    log.info("finished %s: best epoch %d, val %s, test %s", folder, result["best_epoch"] + 1, monitored, shown(test))
+
+
+def shown(metrics: dict[str, float]) -> str:
+    """Metrics on one line."""
+    return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+
+
+@contextmanager
+def logging_to(folder: Path) -> Iterator[None]:
+    """Send this package's log to the terminal and to the run's ``log.txt``."""
+    package = logging.getLogger("dlhw")
+    package.setLevel(logging.INFO)
+    to_file = logging.FileHandler(folder / run_folder.LOG)
+    to_file.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
+    to_terminal = logging.StreamHandler(sys.stdout)
+    handlers: list[logging.Handler] = [to_file, to_terminal]
+    for handler in handlers:
+        package.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            package.removeHandler(handler)
+            handler.close()
