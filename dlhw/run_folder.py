@@ -58,7 +58,7 @@ def run_id(settings: dict[str, Any], defaults: dict[str, Any], choices: dict[str
     names = _short_names(settings.keys() | defaults.keys())
     changed = {names[key]: value for key, value in settings.items() if key != "seed" and (key not in defaults or defaults[key] != value)}
     changed |= {names[key]: None for key in defaults.keys() - settings.keys()}
-    tokens = sorted(f"{_plain(name)}-{_plain(value)}" for name, value in (changed | choices).items())
+    tokens = sorted(f"{re.sub('[^A-Za-z0-9._-]', '-', name)}-{_plain(value)}" for name, value in (changed | choices).items())
     name = "_".join([*tokens, f"seed-{settings['seed']}"])
     if len(name) > 180:  # file systems allow 255 bytes
         name = f"{name[:120]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}_seed-{settings['seed']}"
