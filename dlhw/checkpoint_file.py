@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import CheckpointIO
 
+from dlhw.atomic_file import replacing, write_text
 from dlhw.errors import UserError
-from dlhw.run_folder import replacing, write_text
 
 
 def sha256_of(path: Path) -> str:
@@ -29,37 +29,36 @@ def load_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
     Raises:
         UserError: the file is missing, truncated or altered.
     """
+    remedy = f"delete the run's folder {path.parent.parent} and start it again"
     try:
-        expected = digest_path(path).read_text().split()
-    except FileNotFoundError:
-        missing = path if not path.exists() else digest_path(path)
-        raise UserError(f"{missing} is missing: delete the folder {path.parent} and start the run again") from None
-    if sha256_of(path) not in expected:
-        raise UserError(f"{path} is damaged (its SHA-256 is not the one in {digest_path(path).name}): delete it and start the run again")
+        expected, found = digest_path(path).read_text().split(), sha256_of(path)
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename} is missing: {remedy}") from None
+    if found not in expected:
+        raise UserError(f"{path} is damaged (its SHA-256 is not the one in {digest_path(path).name}): {remedy}")
     try:
         return torch.load(path, map_location=map_location, weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise UserError(f"{path} cannot be read ({error}): delete it and start the run again") from None
+        raise UserError(f"{path} cannot be read ({error}): {remedy}") from None
 
 
 class SafeCheckpointIO(CheckpointIO):
     """Lightning's writer and reader of checkpoints, replaced: Lightning's own goes through the system's temporary folder.
 
-    The digest file names the new and the old SHA-256 while the checkpoint is being replaced, so that a kill between the two renames
-    leaves a pair that fits.
+    The digest file names the new SHA-256 and the old while the checkpoint is being replaced, so a kill between two renames leaves a pair
+    that fits.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         path = Path(path)
         digest = digest_path(path)
+        old = digest.read_text().split() if digest.exists() else []
         with replacing(path) as temporary:
-            try:
-                torch.save(checkpoint, temporary)
-            except RuntimeError as error:  # what torch's zip writer makes of a full disk
-                raise OSError(None, str(error).splitlines()[0]) from error
+            _save(checkpoint, temporary)
             new = sha256_of(temporary)
-            old = digest.read_text().split()[:1] if digest.exists() else []
             write_text(digest, "\n".join([new, *old]) + "\n")
+        if old:
+            write_text(digest, f"{new}\n")
 
     def load_checkpoint(self, path: Any, map_location: Any | None = None, weights_only: bool | None = None) -> dict[str, Any]:
         return load_checkpoint(Path(path), map_location or "cpu")
@@ -67,3 +66,13 @@ class SafeCheckpointIO(CheckpointIO):
     def remove_checkpoint(self, path: Any) -> None:
         Path(path).unlink(missing_ok=True)
         digest_path(Path(path)).unlink(missing_ok=True)
+
+
+def _save(checkpoint: dict[str, Any], path: Path) -> None:
+    try:
+        with open(path, "wb") as file:
+            torch.save(checkpoint, file)
+    except RuntimeError as error:  # on a full disk: that of torch's zip writer, which follows the disk's own
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise

@@ -5,6 +5,7 @@ What stands in ``conf/`` is composed by Hydra; the dataclasses here say which ty
 
 import importlib
 import inspect
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +47,7 @@ class TrainerConfig:
     patience: int | None = None
     min_delta: float = 0.0
     test_every_epoch: bool = False
+    final_pictures: bool = True
     progress_bar: bool | None = None
     callbacks: dict[str, Any] = field(default_factory=dict)
 
@@ -101,17 +103,23 @@ class Config:
 
 
 ConfigStore.instance().store(name="schema", node=Config)
+if (plugins := str(Path(__file__).parent / "plugins")) not in sys.path:
+    sys.path.append(plugins)  # where Hydra finds the grid sweeper
 
 
 def check(cfg: DictConfig) -> None:
-    """Check what can be checked without torch: values in range, and where ``_target_`` points.
+    """Check what can be checked without torch: nothing missing, values in range, and where ``_target_`` points.
 
     Raises:
         UserError: naming the key, its value and what would be right.
     """
+    missing = OmegaConf.missing_keys(cfg)
+    if missing:
+        raise UserError(f"{', '.join(sorted(missing))} must be given: KEY=VALUE on the command line")
     _require(0 <= cfg.seed < 2**32, "seed", cfg.seed, "0 to 4294967295")
-    OmegaConf.to_object(cfg.trainer).check()
-    OmegaConf.to_object(cfg.optim).check()
+    for part in (cfg.trainer, cfg.optim):
+        settings: Any = OmegaConf.to_object(part)
+        settings.check()
     for key, node in targets(OmegaConf.to_container(cfg, resolve=True)):
         target = node["_target_"]
         if not str(target).startswith(ALLOWED_TARGETS):
@@ -142,9 +150,21 @@ def bind(cfg: DictConfig) -> None:
             target = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError) as error:
             raise UserError(f"{key}._target_={node['_target_']} does not exist: {error}") from None
-        takes = inspect.signature(target).parameters
-        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values()):
-            continue
+        if not str(getattr(target, "__module__", "")).startswith(ALLOWED_TARGETS):  # what an allowed module has imported
+            raise UserError(f"{key}._target_={node['_target_']} is refused: it is defined elsewhere")
+        takes = _knobs(target)
         for knob in node:
-            if not knob.startswith("_") and knob not in takes:
+            if takes and not knob.startswith("_") and knob not in takes:
                 raise UserError(f"{key}.{knob} is not a knob of {node['_target_']}, which takes {', '.join(takes)}")
+
+
+def _knobs(target: Any) -> list[str]:
+    """The parameters of a function or class, with those of its bases as far as it hands ``**options`` on; none where anything goes."""
+    takes: list[str] = []
+    functions = [vars(base)["__init__"] for base in target.__mro__ if "__init__" in vars(base)] if isinstance(target, type) else [target]
+    for function in functions:
+        parameters = inspect.signature(function).parameters.values()
+        takes += [p.name for p in parameters if p.name != "self" and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return takes
+    return []

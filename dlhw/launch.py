@@ -1,8 +1,10 @@
 """From the command line to a composed configuration: Hydra's entry point, and what the shell is told at the end."""
 
 import difflib
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,6 @@ from dlhw.errors import Stopped, UserError
 
 def hydra_main(run: Callable[[DictConfig], Any]) -> None:
     """Compose the configuration of the command line and call ``run`` with it, once or, with ``-m``, for every point of the grid."""
-    sys.path.append(str(Path(__file__).parent / "plugins"))  # where Hydra finds the grid sweeper
     for flag in ("-m", "--multirun"):
         if flag in sys.argv:  # Hydra wants it before all overrides or after them
             sys.argv.remove(flag)
@@ -28,7 +29,7 @@ def hydra_main(run: Callable[[DictConfig], Any]) -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        print("stopped before anything was trained", file=sys.stderr)
+        print("stopped; what is finished is kept, and the same command goes on from there", file=sys.stderr)
         sys.exit(130)
 
 
@@ -41,16 +42,34 @@ class _Job:
         self.run = run
 
     def __call__(self, cfg: DictConfig) -> Any:
+        in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
         try:
-            return self.run(cfg)
+            with _alone() if in_sweep else nullcontext():
+                return self.run(cfg)
         except Stopped as stop:
             print(stop, file=sys.stderr)
             sys.exit(128 + stop.signum)  # also ends a sweep
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
+            if in_sweep:
                 raise  # noted by the launcher; the sweep goes on
             sys.exit(1)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Make the command line of one job of a sweep look as if it had been started alone, and undo what it sets in the environment.
+
+    On several devices Lightning starts this command line once more for each, and tells them by the environment which they are.
+    """
+    arguments, before = sys.argv, set(os.environ)
+    sys.argv = [arguments[0], *HydraConfig.get().overrides.task]
+    try:
+        yield
+    finally:
+        sys.argv = arguments
+        for name in os.environ.keys() - before:
+            del os.environ[name]
 
 
 def check_experiment_name(arguments: list[str]) -> None:

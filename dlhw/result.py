@@ -13,10 +13,12 @@ import lightning as L
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from dlhw.atomic_file import write_text
 from dlhw.callbacks.recorder import read_metrics
 from dlhw.data.arrays import ArrayData
 from dlhw.hardware import device_name
-from dlhw.run_folder import METRICS, RESULT, config_hash, identity, read_result, write_text
+from dlhw.run_folder import METRICS, RESULT, config_hash, identity, read_result
+from dlhw.specs import spec_to_dict
 from dlhw.tasks.supervised import SupervisedTask
 
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "torchmetrics", "numpy", "medmnist")
@@ -29,13 +31,20 @@ def start_result(folder: Path) -> None:
 
 
 def finish_result(
-    cfg: DictConfig, experiment: str, folder: Path, trainer: L.Trainer, task: SupervisedTask, data: ArrayData, best_epoch: int, test: dict[str, float]
+    cfg: DictConfig,
+    experiment: str,
+    folder: Path,
+    trainer: L.Trainer,
+    task: SupervisedTask,
+    data: ArrayData,
+    best_epoch: int,
+    test: dict[str, float],
 ) -> dict[str, Any]:
     """Write and return the result of a finished run. ``val`` and ``test`` belong to the best epoch,
     ``last`` (on the validation split) and ``train`` to the last one."""
     rows = read_metrics(folder / METRICS)
     best, last = rows[best_epoch], rows[-1]
-    choices = HydraConfig.get().runtime.choices
+    choices: Any = HydraConfig.get().runtime.choices
     settings = identity(cfg)
     result = {
         "status": "finished",
@@ -61,6 +70,7 @@ def finish_result(
         "git": _git(),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         "data": data.checksums,
+        "spec": spec_to_dict(data.spec),
         "started": (read_result(folder) or {}).get("started"),
         "finished": _now(),
     }

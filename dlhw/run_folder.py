@@ -5,9 +5,7 @@
 
 import hashlib
 import json
-import os
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,14 +17,14 @@ from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from dlhw.atomic_file import TEMPORARY, write_text
 from dlhw.errors import UserError
 
 RESULT, CONFIG, METRICS, PREDICTIONS, LOG = "result.json", "config.yaml", "metrics.csv", "predictions.npz", "log.txt"
 LAST, BEST = "checkpoints/last.ckpt", "checkpoints/best.ckpt"
-TEMPORARY = ".writing"  # the ending of a file that is being written
 
 # Settings that do not make another run: where things lie, how the run is shown, and how long it goes on.
-NOT_IDENTITY = ("data_root", "output_root", "trainer.max_epochs", "trainer.progress_bar", "trainer.threads")
+NOT_IDENTITY = ("data_root", "output_root", "trainer.max_epochs", "trainer.progress_bar", "trainer.final_pictures", "trainer.threads")
 GROUPS = ("task", "model", "optim", "trainer")
 
 Decision = Literal["train", "resume", "skip"]
@@ -36,7 +34,9 @@ def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
     """A nested mapping as ``{"a.b": value}``; lists and empty mappings count as values."""
     if not isinstance(node, dict) or not node:
         return {prefix: node}
-    return {key: value for name, child in node.items() for key, value in flatten(child, f"{prefix}.{name}" if prefix else str(name)).items()}
+    return {
+        key: value for name, child in node.items() for key, value in flatten(child, f"{prefix}.{name}" if prefix else str(name)).items()
+    }
 
 
 def identity(cfg: DictConfig) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def run_id(settings: dict[str, Any], defaults: dict[str, Any], choices: dict[str
 
     ``choices`` are the configuration groups that were exchanged (``{"model": "cnn"}``). Only letters, digits, ``.``, ``-`` and ``_``.
     """
-    names = _short_names(settings.keys() | defaults.keys())
+    names = short_names({*settings, *defaults, *GROUPS})
     changed = {names[key]: value for key, value in settings.items() if key != "seed" and (key not in defaults or defaults[key] != value)}
     changed |= {names[key]: None for key in defaults.keys() - settings.keys()}
     tokens = sorted(f"{re.sub('[^A-Za-z0-9._-]', '-', name)}-{_plain(value)}" for name, value in (changed | choices).items())
@@ -65,7 +65,7 @@ def run_id(settings: dict[str, Any], defaults: dict[str, Any], choices: dict[str
     return name
 
 
-def _short_names(keys: set[str]) -> dict[str, str]:
+def short_names(keys: set[str]) -> dict[str, str]:
     """The shortest ending of each dotted key that no other key shares: ``optim.lr`` is ``lr``."""
     names = {}
     for key in keys:
@@ -80,8 +80,10 @@ def _plain(value: Any) -> str:
     text = json.dumps(value) if isinstance(value, list | dict) else "null" if value is None else str(value)
     if isinstance(value, bool):
         text = text.lower()
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        text = str(int(value))  # 1 and 1.0 are one setting
     plain = re.sub(r"[^A-Za-z0-9.-]+", "-", text).strip("-")
-    list_of_plain = isinstance(value, list) and plain.count("-") == len(value) - 1
+    list_of_plain = isinstance(value, list) and all(re.fullmatch(r"[A-Za-z0-9.]+", str(element)) for element in value)
     return plain if plain == text or list_of_plain else f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
@@ -96,7 +98,7 @@ class Place:
 
 def locate(cfg: DictConfig) -> Place:
     """The place of the run that Hydra has just composed."""
-    choices = HydraConfig.get().runtime.choices
+    choices: Any = HydraConfig.get().runtime.choices
     pair = f"{choices.task}/{choices.model}"
     experiment = choices.experiment or pair
     start = [f"task={choices.task}", f"model={choices.model}"] if experiment == pair else [f"experiment={experiment}"]
@@ -148,8 +150,8 @@ def decide(place: Place, cfg: DictConfig) -> Decision:
         raise UserError(f"{folder} was started with trainer.max_epochs={before}, now {asked} is asked for: ask for {before} or more")
     if asked > before and (cfg.optim.schedule != "constant" or cfg.optim.warmup):
         raise UserError(
-            f"{folder} was started with trainer.max_epochs={before}; optim.schedule={cfg.optim.schedule} and optim.warmup are drawn over the "
-            f"whole training, so {asked} epochs would be another run: set output_root=FOLDER to start it elsewhere"
+            f"{folder} was started with trainer.max_epochs={before}; optim.schedule={cfg.optim.schedule} and optim.warmup are drawn over "
+            f"the whole training, so {asked} epochs would be another run: set output_root=FOLDER to start it elsewhere"
         )
     if result and result["status"] == "finished" and asked == before:
         return "skip"
@@ -184,31 +186,3 @@ def read_result(folder: Path) -> dict[str, Any] | None:
         return None
     except ValueError as error:
         raise UserError(f"{folder / RESULT} is not readable JSON ({error}): delete it and start the run again") from None
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: under a temporary name, flushed to the disk, then renamed.
-
-    Raises:
-        UserError: the disk is full or the folder cannot be written; the file that was there before is left as it was.
-    """
-    with replacing(path) as temporary:
-        temporary.write_text(text)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path``; what has been written there takes its place once the block has ended without an error."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}-{time.monotonic_ns()}{TEMPORARY}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UserError(f"{path} could not be written ({error.strerror or error}); what was there before is whole. Make room and start again") from None
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -58,5 +58,5 @@ def spec_to_dict(spec: Any) -> dict[str, Any]:
 
 def spec_from_dict(data: dict[str, Any]) -> Any:
     """The inverse of :func:`spec_to_dict`."""
-    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key != "spec"}
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key != "spec"}
     return SPECS[data["spec"]](**fields)

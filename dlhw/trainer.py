@@ -9,7 +9,6 @@ import lightning as L
 import torch
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Callback, EarlyStopping, TQDMProgressBar
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 
@@ -18,6 +17,7 @@ from dlhw.callbacks.recorder import Recorder
 from dlhw.checkpoint_file import SafeCheckpointIO
 from dlhw.errors import UserError
 from dlhw.hardware import computes_bf16
+from dlhw.run_logger import RunLogger
 
 # Remarks of Lightning that are about what is meant to be so here.
 SILENCED = (
@@ -39,6 +39,7 @@ def build_trainer(cfg: DictConfig, folder: Path, signals: Signals, purge_epoch: 
         UserError: a device, strategy or precision that is not to be had here.
     """
     settings, monitor, mode = cfg.trainer, cfg.task.monitor, cfg.task.mode
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing here reads memory that it has not written
     for message in SILENCED:
         warnings.filterwarnings("ignore", message)
     on_terminal = sys.stderr.isatty() if settings.progress_bar is None else settings.progress_bar
@@ -48,7 +49,7 @@ def build_trainer(cfg: DictConfig, folder: Path, signals: Signals, purge_epoch: 
     if on_terminal:
         callbacks.append(TQDMProgressBar())
     callbacks += [Recorder(folder, monitor), Checkpoints(folder, monitor, mode, signals)]
-    logger = TensorBoardLogger(folder, name="", version="tensorboard", default_hp_metric=False, purge_step=purge_epoch or None)
+    logger = RunLogger(folder, name="", version="tensorboard", purge_step=purge_epoch)
     try:
         return L.Trainer(
             accelerator=settings.accelerator,
@@ -68,7 +69,9 @@ def build_trainer(cfg: DictConfig, folder: Path, signals: Signals, purge_epoch: 
             default_root_dir=folder,
         )
     except (MisconfigurationException, RuntimeError, ValueError, ModuleNotFoundError) as error:
-        raise UserError(f"trainer.accelerator={settings.accelerator}, devices={settings.devices}, strategy={settings.strategy}: {error}") from None
+        raise UserError(
+            f"trainer.accelerator={settings.accelerator}, devices={settings.devices}, strategy={settings.strategy}: {error}"
+        ) from None
 
 
 def single_device(trainer: L.Trainer) -> L.Trainer:
@@ -87,7 +90,9 @@ def single_device(trainer: L.Trainer) -> L.Trainer:
 def _precision(cfg: DictConfig) -> Any:
     settings = cfg.trainer
     if settings.precision == "16-mixed" and cfg.optim.clip_norm is not None:
-        raise UserError("trainer.precision=16-mixed scales the gradients, so optim.clip_norm cannot measure them: use bf16-mixed or 32-true")
+        raise UserError(
+            "trainer.precision=16-mixed scales the gradients, so optim.clip_norm cannot measure them: use bf16-mixed or 32-true"
+        )
     if settings.precision != "auto":
         return settings.precision
     kind = settings.accelerator

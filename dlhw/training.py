@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -14,7 +15,9 @@ from lightning import seed_everything
 from omegaconf import DictConfig, OmegaConf
 
 from dlhw import run_folder
+from dlhw.atomic_file import replacing
 from dlhw.callbacks.checkpoints import Signals
+from dlhw.callbacks.final_pictures import write_final_pictures
 from dlhw.checkpoint_file import load_checkpoint
 from dlhw.config import bind
 from dlhw.data.arrays import ArrayData
@@ -23,6 +26,7 @@ from dlhw.hardware import keep_pages, set_threads
 from dlhw.optimization import Optimization
 from dlhw.result import finish_result, start_result
 from dlhw.run_folder import BEST, LAST
+from dlhw.run_logger import write_outcome
 from dlhw.tasks.supervised import SupervisedTask
 from dlhw.trainer import build_trainer, single_device
 
@@ -36,27 +40,32 @@ def train(cfg: DictConfig, experiment: str, folder: Path, resume: bool) -> None:
         UserError: wrong input, told in one sentence.
         Stopped: a signal; the state is saved.
     """
-    with Signals() as signals, logging_to(folder):
+    with logging_to(folder):
         bind(cfg)
         logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
         keep_pages()
         set_threads(cfg.trainer.threads)
         data, task = build(cfg)
-        position = load_checkpoint(folder / LAST)["position"] if resume else None
         if cfg.warm_start and not resume:
             warm_start(task, Path(cfg.warm_start))
-        trainer = build_trainer(cfg, folder, signals, position["epoch"] if position else 0)
-        if trainer.is_global_zero:
-            run_folder.write_config(folder, cfg)
-            start_result(folder)
-        log.info("%s %s on %s, %s", "resumed" if resume else "started", folder, trainer.strategy.root_device, trainer.precision)
-        trainer.fit(task, data, ckpt_path=folder / LAST if resume else None, weights_only=True)
-        if trainer.world_size > 1:  # the first process alone scores the test split, whole and once
-            torch.distributed.barrier()
-            torch.distributed.destroy_process_group()
-            if not trainer.is_global_zero:
-                return
-        score(cfg, experiment, folder, trainer, task, data)
+        with Signals() as signals:
+            trainer = _fit(cfg, folder, resume, data, task, signals)
+            if trainer.is_global_zero:
+                score(cfg, experiment, folder, trainer, task, data)
+
+
+def _fit(cfg: DictConfig, folder: Path, resume: bool, data: ArrayData, task: SupervisedTask, signals: Signals) -> L.Trainer:
+    position = load_checkpoint(folder / LAST)["position"] if resume else None
+    trainer = build_trainer(cfg, folder, signals, position["epoch"] if position else 0)
+    if trainer.is_global_zero:
+        start_result(folder)  # first: a kill before the configuration is written must not leave more epochs beside a finished result
+        run_folder.write_config(folder, cfg)
+    log.info("%s %s on %s, %s", "resumed" if resume else "started", folder, trainer.strategy.root_device, trainer.precision)
+    trainer.fit(task, data, ckpt_path=folder / LAST if resume else None, weights_only=True)
+    if trainer.world_size > 1:  # the first process alone scores the test split, whole and once
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+    return trainer
 
 
 def build(cfg: DictConfig) -> tuple[ArrayData, SupervisedTask]:
@@ -74,9 +83,19 @@ def build(cfg: DictConfig) -> tuple[ArrayData, SupervisedTask]:
     )
     data.setup()
     seed_everything(cfg.seed, verbose=False)
-    net = instantiate(cfg.model)(data.spec)
-    optimization = Optimization(instantiate(cfg.optim.optimizer), OmegaConf.to_object(cfg.optim))
-    return data, instantiate(cfg.task.module)(net, data.spec, optimization=optimization, seed=cfg.seed)
+    return data, build_task(cfg, data.spec)
+
+
+def build_task(cfg: DictConfig, spec: Any) -> SupervisedTask:
+    """Network and task of a configuration for data that ``spec`` declares; the weights are drawn from torch's generator.
+
+    Raises:
+        UserError: a knob out of range, a network that does not fit the data.
+    """
+    net = instantiate(cfg.model)(spec)
+    settings: Any = OmegaConf.to_object(cfg.optim)
+    optimization = Optimization(instantiate(cfg.optim.optimizer), settings)
+    return instantiate(cfg.task.module)(net, spec, optimization=optimization, seed=cfg.seed)
 
 
 def warm_start(task: SupervisedTask, source: Path) -> None:
@@ -91,7 +110,9 @@ def warm_start(task: SupervisedTask, source: Path) -> None:
     if not fitting:
         raise UserError(f"warm_start={source}: none of its weights fits this network")
     task.load_state_dict({**here, **fitting})
-    log.info("warm start: %d of %d weights from %s; new: %s", len(fitting), len(here), source, ", ".join(here.keys() - fitting.keys()) or "none")
+    log.info(
+        "warm start: %d of %d weights from %s; new: %s", len(fitting), len(here), source, ", ".join(here.keys() - fitting.keys()) or "none"
+    )
 
 
 def score(cfg: DictConfig, experiment: str, folder: Path, trainer: L.Trainer, task: SupervisedTask, data: ArrayData) -> None:
@@ -102,11 +123,13 @@ def score(cfg: DictConfig, experiment: str, folder: Path, trainer: L.Trainer, ta
     tester.test(task, datamodule=data, verbose=False)
     test = {name.removeprefix("test/"): float(value) for name, value in tester.callback_metrics.items() if name.startswith("test/")}
     predictions = {name: value.cpu().numpy() for name, value in task.predictions.items()}
-    with run_folder.replacing(folder / run_folder.PREDICTIONS) as temporary, open(temporary, "wb") as file:
+    with replacing(folder / run_folder.PREDICTIONS) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, allow_pickle=False, **predictions)
     result = finish_result(cfg, experiment, folder, trainer, task, data, best["position"]["epoch"] - 1, test)
     if trainer.logger:
-        trainer.logger.log_hyperparams(run_folder.identity(cfg), {f"test/{name}": value for name, value in test.items()})
+        write_outcome(trainer.logger, result, run_folder.identity(cfg))
+        if cfg.trainer.final_pictures:
+            write_final_pictures(trainer.logger, data.spec, predictions, data.splits["test"].inputs, result["epochs"])
         trainer.logger.finalize("success")
     monitored = f"{result['monitor']} {result['val'][result['monitor']]:.4f}"
     log.info("finished %s: best epoch %d, val %s, test %s", folder, result["best_epoch"] + 1, monitored, shown(test))

@@ -1,5 +1,6 @@
 """When checkpoints are written: the best epoch, the last state, and the state in which a signal found the run."""
 
+import math
 import signal
 import time
 from pathlib import Path
@@ -18,7 +19,10 @@ LONGEST = 600.0  # seconds of training that a kill may lose
 
 
 class Signals:
-    """Notes the first SIGTERM or Ctrl-C instead of ending the process; the second ends it at once."""
+    """Notes the first SIGTERM or Ctrl-C instead of ending the process; the second ends it at once.
+
+    One that came too late to stop the training is told of at the end, so that it ends a sweep.
+    """
 
     def __init__(self) -> None:
         self.signum: int | None = None
@@ -34,9 +38,12 @@ class Signals:
             raise SystemExit(128 + signum)
         self.signum = signum
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         for signum, handler in self._before.items():
             signal.signal(signum, handler)
+        if self.signum is not None and not isinstance(error, Stopped | SystemExit):
+            how = "once the run was finished" if error is None else f"after the run had failed: {error}"
+            raise Stopped(self.signum, f"stopped by {signal.Signals(self.signum).name} {how}")
 
 
 class Checkpoints(Checkpoint):
@@ -58,30 +65,32 @@ class Checkpoints(Checkpoint):
         self.best_epoch, self.best_value = state_dict["best_epoch"], state_dict["best_value"]
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        pl_module.asked_to_stop = lambda: self.signals.signum is not None
+        if trainer.world_size == 1:  # several devices can stop between two calls only: within one, each waits for the others' gradients
+            pl_module.asked_to_stop = lambda: self.signals.signum is not None
         self._written_at = time.monotonic()
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self._stop_if_asked(trainer, pl_module)
-        if time.monotonic() - self._written_at > LONGEST:
-            self._write_last(trainer)
+        self._write_or_stop(trainer, pl_module, due=time.monotonic() - self._written_at > LONGEST)
 
     def on_validation_batch_end(self, trainer: L.Trainer, pl_module: Any, *arguments: Any) -> None:
-        self._stop_if_asked(trainer, pl_module)
+        if trainer.world_size == 1:  # several devices may have different numbers of validation batches, so they stop at the epoch's end
+            self._write_or_stop(trainer, pl_module, due=False)
 
     def on_test_batch_end(self, *arguments: Any) -> None:
         if self.signals.signum is not None:
-            raise Stopped(self.signals.signum, f"stopped while the test split was scored; the same command goes on from there: {self.folder}")
+            raise self._stopped(self.signals.signum, "while the test split was scored")
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if self.monitor not in trainer.callback_metrics:
-            raise UserError(f"task.monitor={self.monitor.removeprefix('val/')} is not measured; there are {', '.join(trainer.callback_metrics)}")
+            raise UserError(
+                f"task.monitor={self.monitor.removeprefix('val/')} is not measured; there are {', '.join(trainer.callback_metrics)}"
+            )
         value = self.sign * float(trainer.callback_metrics[self.monitor])
         if value > self.best_value or self.best_epoch < 0:
-            self.best_epoch, self.best_value = trainer.current_epoch, value
+            self.best_epoch, self.best_value = trainer.current_epoch, -math.inf if math.isnan(value) else value
             trainer.save_checkpoint(self.folder / BEST, weights_only=True)
-        if (time.monotonic() - self._written_at) * COST > self._cost or trainer.should_stop or self.signals.signum is not None:
-            self._write_last(trainer)
+        cheap = (time.monotonic() - self._written_at) * COST > self._cost
+        self._write_or_stop(trainer, pl_module, due=cheap or trainer.should_stop)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._write_last(trainer)
@@ -92,13 +101,16 @@ class Checkpoints(Checkpoint):
         self._written_at = time.monotonic()
         self._cost = self._written_at - begin
 
-    def _stop_if_asked(self, trainer: L.Trainer, pl_module: Any) -> None:
-        stop = torch.tensor(self.signals.signum or 0)
-        if trainer.world_size > 1:  # all devices stop at the same place
-            stop = trainer.strategy.reduce(stop.to(trainer.strategy.root_device), reduce_op="max")
-        if signum := int(stop):
+    def _write_or_stop(self, trainer: L.Trainer, pl_module: Any, due: bool) -> None:
+        """Write ``last.ckpt`` if it is due or a signal has come, on all devices at the same place."""
+        signum = self.signals.signum or 0
+        if trainer.world_size > 1:
+            flags = torch.tensor([signum, due], device=trainer.strategy.root_device)
+            signum, due = trainer.strategy.reduce(flags, reduce_op="max").tolist()
+        if signum or due:
             self._write_last(trainer)
-            name = signal.Signals(signum).name
-            raise Stopped(
-                signum, f"stopped by {name} in epoch {pl_module.epoch}, step {pl_module.step}; the same command goes on from there: {self.folder}"
-            )
+        if signum:
+            raise self._stopped(signum, f"in epoch {pl_module.epoch + 1}, after step {pl_module.step}")
+
+    def _stopped(self, signum: int, where: str) -> Stopped:
+        return Stopped(signum, f"stopped by {signal.Signals(signum).name} {where}; the same command goes on from there: {self.folder}")

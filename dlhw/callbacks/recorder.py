@@ -9,7 +9,8 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
 
-from dlhw.run_folder import METRICS, write_text
+from dlhw.atomic_file import write_text
+from dlhw.run_folder import METRICS
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class Recorder(Checkpoint):
         lines = [",".join(names), *(",".join(_cell(name, row.get(name)) for name in names) for row in self.rows)]
         write_text(self.path, "\n".join(lines) + "\n")
         if trainer.logger:
-            trainer.logger.log_metrics(values, step=trainer.current_epoch)
+            trainer.logger.log_metrics({f"epoch/{name}": value for name, value in values.items()}, step=trainer.current_epoch)
         shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items() if name in self.shown)
         log.info("epoch %d/%d  %s", trainer.current_epoch + 1, trainer.max_epochs, shown)
 

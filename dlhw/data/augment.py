@@ -39,7 +39,7 @@ class Augment:
 
 
 def dihedral(pictures: Tensor, element: Tensor) -> Tensor:
-    """Flip left-right where bit 0 of ``element`` (B,) is set, up-down for bit 1, then transpose for bit 2; pictures must be square for that."""
+    """Flip left-right where bit 0 of ``element`` (B,) is set, up-down for bit 1, then transpose for bit 2 (square pictures only)."""
     bit = ((element[:, None] >> torch.arange(3, device=element.device)) & 1).bool()[:, :, None, None, None]
     pictures = torch.where(bit[:, 0], pictures.flip(3), pictures)
     pictures = torch.where(bit[:, 1], pictures.flip(2), pictures)
@@ -48,7 +48,7 @@ def dihedral(pictures: Tensor, element: Tensor) -> Tensor:
 
 def shift(pictures: Tensor, offset: Tensor, border: int) -> Tensor:
     """Cut each picture out of itself with a mirrored border of ``border`` pixels, from ``offset`` (B, 2), 0 to 2 * border, on."""
-    b, c, h, w = pictures.shape
+    b, _, h, w = pictures.shape
     padded = F.pad(pictures, (border,) * 4, mode="reflect")
     rows = offset[:, 0, None] + torch.arange(h, device=pictures.device)  # (B, H)
     columns = offset[:, 1, None] + torch.arange(w, device=pictures.device)  # (B, W)

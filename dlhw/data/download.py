@@ -9,8 +9,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from dlhw.atomic_file import replacing
 from dlhw.errors import UserError
-from dlhw.run_folder import replacing
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,9 @@ def download(url: str, path: Path, md5: str) -> None:
                 digest.update(block)
                 bar.update(len(block))
         if digest.hexdigest() != md5:
-            raise UserError(f"the download of {url} is damaged: its MD5 is {digest.hexdigest()}, {md5} is right; nothing was kept, start again")
+            raise UserError(
+                f"the download of {url} is damaged: its MD5 is {digest.hexdigest()}, {md5} is right; nothing was kept, start again"
+            )
 
 
 def _next(response: Any) -> bytes:

@@ -38,9 +38,8 @@ def image_spec(splits: Mapping[str, Split], classes: Sequence[str], labels: Labe
             )
         right = (np.dtype(np.float32), (len(classes),)) if labels == "multi-label" else (np.dtype(np.int64), ())
         if (split.targets.dtype, split.targets.shape[1:]) != right:
-            raise UserError(
-                f"{source}: the labels of {name} are {split.targets.dtype} {split.targets.shape}; {right[0]} {('N', *right[1])} is right"
-            )
+            rows = f"(N, {len(classes)})" if right[1] else "(N)"
+            raise UserError(f"{source}: the labels of {name} are {split.targets.dtype} {split.targets.shape}; {right[0]} {rows} is right")
         top = 1 if labels == "multi-label" else len(classes) - 1
         fitting = (split.targets >= 0) & (split.targets <= top)  # NaN does not fit
         wrong = np.flatnonzero(~fitting.reshape(len(fitting), -1).all(axis=1))

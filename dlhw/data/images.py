@@ -48,7 +48,9 @@ class ImageFolderData(ArrayData):
             if not 0 < share < 1:
                 raise UserError(f"task.data.{name}={share} is out of range: a share between 0 and 1")
         if val_share + test_share >= 1:
-            raise UserError(f"task.data.val_share={val_share} and test_share={test_share} leave nothing to train on: below 1 together is right")
+            raise UserError(
+                f"task.data.val_share={val_share} and test_share={test_share} leave nothing to train on: together below 1 is right"
+            )
         self.path, self.size, self.channels, self.normalize = path, size, channels, normalize
         self.shares, self.split_seed = {"val": val_share, "test": test_share}, split_seed
 
@@ -75,6 +77,6 @@ class ImageFolderData(ArrayData):
                 return place
         looked = " and ".join(dict.fromkeys(map(str, places)))
         raise UserError(
-            f"task.data.path={self.path} is missing: looked for {looked}; a folder, .zip or .tar with <class>/* or train|val|test/<class>/* "
-            f"is right, and task=digits runs without any pictures of your own"
+            f"task.data.path={self.path} is missing: looked for {looked}; a folder, .zip or .tar of class folders is right, "
+            f"and task=digits runs without any pictures of your own"
         )

@@ -81,10 +81,11 @@ class MedMNISTData(ArrayData):
         """uint8 (N, H, W) or (N, H, W, 3) -> (N, H, W, C), without a copy."""
         side, shape = self.size, (self.size, self.size, channels)
         if array.dtype != np.uint8 or array.shape[1:] != (shape if channels > 1 else shape[:2]):
-            message = f"{what} is {array.dtype} {array.shape}; {self.flag} of size {side} is uint8 (N, {side}, {side}{', 3' * (channels > 1)})"
-            if array.ndim > 2 and array.shape[1] in SIZES and array.shape[1] != side:
-                message += f". Pictures of {array.shape[1]} pixels belong into {_name(self.flag, array.shape[1])}, for task.data.size={array.shape[1]}"
-            raise UserError(message)
+            hint = ""
+            if array.ndim > 2 and (held := array.shape[1]) in SIZES and held != side:
+                hint = f"; pictures of {held} pixels belong into {_name(self.flag, held)}, for task.data.size={held}"
+            right = f"uint8 (N, {side}, {side}{', 3' * (channels > 1)})"
+            raise UserError(f"{what} is {array.dtype} {array.shape}; {self.flag} of size {side} is {right}{hint}")
         return array.reshape(-1, *shape)
 
 

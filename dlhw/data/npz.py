@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from dlhw.atomic_file import replacing
 from dlhw.data.download import BLOCK
 from dlhw.errors import UserError
-from dlhw.run_folder import replacing
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +38,8 @@ def load_npz(path: Path, keys: Sequence[str]) -> tuple[dict[str, np.ndarray], st
         arrays, digest = _load(path.resolve(), tuple(keys), status.st_mtime_ns, status.st_size)
     except UNREADABLE as error:
         raise UserError(
-            f"{path} cannot be read ({getattr(error, 'strerror', None) or error}): a whole .npz file with arrays of plain numbers is right; "
-            f"take this one away and fetch it again"
+            f"{path} cannot be read ({getattr(error, 'strerror', None) or error}): a whole .npz file with arrays of plain numbers "
+            f"is right; take this one away and fetch it again"
         ) from None
     return dict(arrays), digest
 
@@ -48,9 +48,9 @@ def load_npz(path: Path, keys: Sequence[str]) -> tuple[dict[str, np.ndarray], st
 def _load(path: Path, keys: tuple[str, ...], mtime_ns: int, size: int) -> tuple[dict[str, np.ndarray], str]:
     """``mtime_ns`` and ``size`` are here for the cache: another file under the same name is read anew."""
     with zipfile.ZipFile(path) as archive:
-        held = {name.removesuffix(".npy") for name in archive.namelist()}
+        held = {name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")}
         if missing := [key for key in keys if key not in held]:
-            raise UserError(f"{path}: {', '.join(missing)} is missing; it holds {', '.join(sorted(held)) or 'nothing'}, and {', '.join(keys)} are right")
+            raise UserError(f"{path} lacks {', '.join(missing)}; it holds {', '.join(sorted(held)) or 'no array'}")
         large = archive.getinfo(f"{keys[0]}.npy").file_size > IN_MEMORY
         arrays = {key: _map(path, archive, key) if large else _read(archive, key) for key in keys}
     with open(path, "rb") as file:

@@ -1,6 +1,7 @@
 """Files of pictures: a folder, a .zip or a .tar, listed and read alike, and how a file becomes an array."""
 
 import hashlib
+import logging
 import os
 import tarfile
 import zipfile
@@ -10,16 +11,19 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from io import BytesIO
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from posixpath import dirname, join, normpath
 from threading import Lock
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dlhw.errors import UserError
 
+log = logging.getLogger(__name__)
+
 # What Pillow may open. Not EPS and its like, for which it would start other programs.
-FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "JPEG2000", "PPM", "TIFF", "WEBP")
 CLUTTER = ("thumbs.db", "desktop.ini", "__macosx", "@eadir")  # left by file managers; hidden files are passed over as well
 
 
@@ -45,8 +49,8 @@ def open_files(path: Path) -> Iterator[Files]:
         try:
             files = _list(path, stack)
         except (OSError, zipfile.BadZipFile, tarfile.TarError) as error:
-            where, reason = getattr(error, "filename", None) or path, getattr(error, "strerror", None) or error
-            raise UserError(f"{where} cannot be read ({reason}); a whole, readable file is right") from None
+            where, why = getattr(error, "filename", None) or path, getattr(error, "strerror", None) or error
+            raise UserError(f"{where} cannot be read ({why}); a whole, readable file is right") from None
         yield files
 
 
@@ -67,24 +71,24 @@ def _folder(path: Path) -> Files:
 
     stamps, folders = {}, set()
     for place, below, names in os.walk(path, onerror=stop, followlinks=True):
-        inside = PurePosixPath(Path(place).relative_to(path).as_posix())
+        inside = _name(Path(place).relative_to(path).as_posix())
         below[:] = [name for name in below if _wanted(name)]
-        folders |= {str(inside / name) for name in below}
+        folders |= {_name(join(inside, name)) for name in below}
         for name in filter(_wanted, names):
             status = os.stat(os.path.join(place, name))
-            stamps[str(inside / name)] = (status.st_size, status.st_mtime_ns)
+            stamps[_name(join(inside, name))] = (status.st_size, status.st_mtime_ns)
     stamp = hashlib.sha256(repr(sorted(stamps.items())).encode()).hexdigest()
     return Files(path, stamp, tuple(sorted(stamps)), frozenset(folders), lambda name: (path / name).read_bytes())
 
 
 def _zip(path: Path, archive: zipfile.ZipFile) -> Files:
-    members = {str(PurePosixPath(member.filename)): member for member in archive.infolist()}
+    members = {_name(member.filename): member for member in archive.infolist()}
     files = [name for name, member in members.items() if not member.is_dir()]
     return _archive(path, files, members.keys() - set(files), lambda name: archive.read(members[name]))
 
 
 def _tar(path: Path, archive: tarfile.TarFile) -> Files:
-    members = {str(PurePosixPath(member.name)): member for member in archive.getmembers() if member.isfile() or member.isdir()}
+    members = {_name(member.name): member for member in archive.getmembers() if member.isfile() or member.isdir()}
     lock = Lock()  # a tar file has one reading position
 
     def read(name: str) -> bytes:
@@ -99,11 +103,18 @@ def _tar(path: Path, archive: tarfile.TarFile) -> Files:
 
 def _archive(path: Path, files: list[str], folders: set[str], read: Callable[[str], bytes]) -> Files:
     wanted = sorted(name for name in files if all(map(_wanted, name.split("/"))))
-    folders = {name for name in folders if all(map(_wanted, name.split("/")))}  # "." is not wanted either
-    for name in [*wanted, *folders]:
-        folders |= {str(parent) for parent in PurePosixPath(name).parents if parent.name}
+    new = {name for name in folders if all(map(_wanted, name.split("/")))} | {dirname(name) for name in wanted}
+    above: set[str] = set()
+    while new:
+        above |= new
+        new = {dirname(name) for name in new} - above
     status = path.stat()
-    return Files(path, (status.st_mtime_ns, status.st_size), tuple(wanted), frozenset(folders), read)
+    return Files(path, (status.st_mtime_ns, status.st_size), tuple(wanted), frozenset(above - {""}), read)
+
+
+def _name(member: str) -> str:
+    """A member's path as archives of all kinds should write it: ``./train/cat/`` is ``train/cat``."""
+    return normpath(member.lstrip("/"))
 
 
 def _wanted(name: str) -> bool:
@@ -119,6 +130,7 @@ def decode_all(files: Files, names: tuple[str, ...], size: int, channels: int) -
     Raises:
         UserError: files that are no whole pictures, named.
     """
+    log.info("decoding %d pictures of %s, once", len(names), files.path)
     pictures = np.empty((len(names), size, size, channels), np.uint8)
     failures: dict[str, str] = {}
 
@@ -128,7 +140,7 @@ def decode_all(files: Files, names: tuple[str, ...], size: int, channels: int) -
             data = files.read(names[row])
             pictures[row] = decode(data, size, channels)
         except Exception as error:  # whatever a decoder raises on foreign bytes
-            failures[names[row]] = str(error) or type(error).__name__
+            failures[names[row]] = reason(error)
         return f"{names[row]} {len(data)} {hashlib.sha256(data).hexdigest()}"
 
     with ThreadPoolExecutor() as pool:
@@ -141,6 +153,11 @@ def decode_all(files: Files, names: tuple[str, ...], size: int, channels: int) -
             f"whole files of type {', '.join(FORMATS)} are right"
         )
     return pictures, hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+def reason(error: Exception) -> str:
+    """Why :func:`decode` has refused a file, in words."""
+    return "of no known type" if isinstance(error, UnidentifiedImageError) else str(error) or type(error).__name__
 
 
 def decode(data: bytes, size: int, channels: int) -> np.ndarray:

@@ -35,9 +35,11 @@ def split_files(files: Files, shares: Mapping[str, float], seed: int) -> dict[st
         raise UserError(f"{files.path} needs at least two class folders, it has {', '.join(train) or 'none'}: {RIGHT}")
     for split, classes in found.items():
         if differing := sorted(train.keys() ^ classes.keys()):
-            raise UserError(f"{files.path}: the class folders of train and {split} differ in {', '.join(differing)}; the same ones in both are right")
+            raise UserError(
+                f"{files.path}: the classes of train and {split} differ in {', '.join(differing)}; the same ones in both are right"
+            )
         if empty := [name for name, members in classes.items() if not members]:
-            raise UserError(f"{files.path}: the class folder {', '.join(empty)} of {split} is empty; add pictures or remove the class everywhere")
+            raise UserError(f"{files.path}: class folder {', '.join(empty)} of {split} is empty; fill it or remove the class everywhere")
     wanted = {split: share for split, share in shares.items() if split not in found}
     found |= {split: {} for split in wanted}
     for name, members in train.items():

@@ -3,7 +3,6 @@
 Legend: B batch, C channels, H height, W width, K outputs.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
@@ -109,11 +108,3 @@ class CNN(nn.Module):
         x = self.features(x)  # (B, C, H, W) -> (B, C' H' W'), or (B, C') with global pooling
         x = self.classifier(x)  # -> (B, K)
         return x.softmax(dim=-1) if self.softmax else x
-
-
-def double_softmax_floor(classes: int) -> float:
-    """The least cross-entropy (nats) that a softmax over probabilities can reach: log(1 + (C - 1) / e) for C classes.
-
-    The loss's own softmax sees values in 0..1; at best the right one is 1 and the others 0.
-    """
-    return math.log1p((classes - 1) / math.e)

@@ -25,6 +25,9 @@ class Classification(SupervisedTask):
         label_smoothing: share of the target that is spread over all classes, 0 to below 1.
     """
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(
         self, net: nn.Module, spec: ImageSpec, *, augment: dict[str, Any] | None = None, label_smoothing: float = 0.0, **options: Any
     ) -> None:

@@ -44,6 +44,7 @@ class SupervisedTask(L.LightningModule):
         self.epoch, self.step, self.seconds = 0, 0, 0.0  # where the training is, and the seconds that its steps took
         self._sums: dict[str, float] = {}  # of this epoch so far: sums over samples
         self._resumed = False
+        self._gradients: dict[str, Tensor] = {}  # of a resumed run, which go into its next update
         self._collected: dict[str, list[tuple[Tensor, ...]]] = {split: [] for split in SPLITS}
         self.predictions: dict[str, Tensor] = {}
 
@@ -71,6 +72,11 @@ class SupervisedTask(L.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return self.optimization.optimizer(self.net.parameters())
 
+    def on_train_start(self) -> None:
+        for name, gradient in self._gradients.items():
+            self.net.get_parameter(name).grad = gradient.to(self.device)
+        self._gradients = {}
+
     def on_train_epoch_start(self) -> None:
         if not self._resumed:
             self.epoch, self.step, self._sums = self.current_epoch, 0, {}
@@ -79,7 +85,8 @@ class SupervisedTask(L.LightningModule):
     def training_step(self, batches: list[Batch], index: int) -> None:
         begin = time.perf_counter()
         optimizer: Any = self.optimizers()
-        settings, steps = self.optimization.settings, self.trainer.train_dataloader.steps
+        loader: Any = self.trainer.train_dataloader
+        settings, steps = self.optimization.settings, loader.steps
         tracked: list[tuple[int, Tensor, dict[str, Tensor]]] = []
         for batch in batches:
             reseed(self.seed, self.epoch, self.step, self.global_rank, self.device)
@@ -121,7 +128,8 @@ class SupervisedTask(L.LightningModule):
         for step, loss in enumerate(losses, first):
             if not abs(loss) < float("inf"):
                 raise Diverged(
-                    f"the loss is {loss} in epoch {self.epoch}, step {step}: a lower optim.lr, optim.clip_norm=1 or trainer.precision=32-true may help"
+                    f"the loss is {loss} in epoch {self.epoch + 1}, step {step + 1}: "
+                    "a lower optim.lr, optim.clip_norm=1 or trainer.precision=32-true may help"
                 )
         sizes = [size for size, _, _ in tracked]
         self._sums["samples"] = self._sums.get("samples", 0) + sum(sizes)
@@ -187,6 +195,7 @@ class SupervisedTask(L.LightningModule):
             "global_step": self.global_step,
             "should_stop": self.trainer.should_stop,
         }
+        checkpoint["gradients"] = {name: weight.grad for name, weight in self.net.named_parameters() if weight.grad is not None}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         position = checkpoint.get("position")
@@ -197,8 +206,11 @@ class SupervisedTask(L.LightningModule):
         self.epoch, self.step, self.seconds = position["epoch"], position["step"], position["seconds"]
         self._sums = dict(position["sums"])
         self._resumed = True
-        loop = self.trainer.fit_loop
+        self._gradients = checkpoint["gradients"]
+        self.trainer.should_stop = position["should_stop"]
+        trainer: Any = self.trainer
+        loop = trainer.fit_loop
         loop.epoch_progress.current.ready = loop.epoch_progress.current.started = self.epoch
         loop.epoch_progress.current.processed = loop.epoch_progress.current.completed = self.epoch
         loop.epoch_loop.manual_optimization.optim_step_progress.total.completed = position["global_step"]
-        self.trainer.datamodule.start = (self.epoch, self.step)
+        trainer.datamodule.start = (self.epoch, self.step)

@@ -32,7 +32,7 @@ class GridSweeper(BasicSweeper):
         self.validate_batch_is_legal(jobs)
         print(f"{len(jobs)} runs", flush=True)
         results = self.launcher.launch(jobs, initial_job_idx=0)
-        return self._summary(jobs, results)
+        return self._summary(jobs, list(results))
 
     def _summary(self, jobs: list[list[str]], results: list[JobReturn]) -> list[JobReturn]:
         failed = [(job, result) for job, result in zip(jobs, results, strict=True) if result.status != JobStatus.COMPLETED]

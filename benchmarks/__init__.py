@@ -1,0 +1,1 @@
+"""Speed against the loops that people write, side by side: ``make bench``."""

@@ -1,0 +1,213 @@
+"""The peers that dlhw is timed against, written as they are commonly written, and the same loop as ours without Lightning.
+
+Every variant is a function of (model, precision, seconds) that trains on random pictures of BloodMNIST's shape (the speed does not
+depend on what is in them) and returns images per second after a warm-up.
+"""
+
+import logging
+import time
+import warnings
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch.loggers import CSVLogger
+from PIL import Image
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+from torchmetrics.classification import MulticlassAccuracy
+from torchvision import transforms
+
+from dlhw.config import CONF
+from dlhw.data.arrays import ArrayData, Split
+from dlhw.data.image_arrays import image_spec
+from dlhw.hardware import keep_pages
+from dlhw.training import build_task
+
+SAMPLES, CLASSES, BATCH = 11_959, 8, 64  # of BloodMNIST's training split
+WARM_UP = 16  # steps that are not timed
+
+
+@cache
+def pictures() -> tuple[np.ndarray, np.ndarray]:
+    """Random pictures uint8 (N, 28, 28, 3) and labels int64 (N,)."""
+    random = np.random.default_rng(0)
+    return random.integers(0, 256, (SAMPLES, 28, 28, 3), dtype=np.uint8), random.integers(0, CLASSES, SAMPLES)
+
+
+class RandomData(ArrayData):
+    """The random pictures as a datamodule of dlhw."""
+
+    def read(self) -> None:
+        split = Split(*pictures())
+        small = Split(split.inputs[:64], split.targets[:64])
+        self.splits = {"train": split, "val": small, "test": small}
+        self.spec = image_spec(self.splits, [str(k) for k in range(CLASSES)], "multi-class", "half", "random pictures")
+        self.checksums = {}
+
+
+class PictureDataset(Dataset[Any]):
+    """One PIL picture a sample, as the datasets of torchvision and medmnist hand them out."""
+
+    def __init__(self) -> None:
+        self.transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.5] * 3)])
+
+    def __len__(self) -> int:
+        return SAMPLES
+
+    def __getitem__(self, index: int) -> Any:
+        images, labels = pictures()
+        return self.transform(Image.fromarray(images[index])), int(labels[index])
+
+
+class PlainCNN(nn.Sequential):
+    """R1 or, with pooling, R3, as a student writes it: pooling after the ReLU."""
+
+    def __init__(self, model: str) -> None:
+        layers: list[nn.Module] = []
+        for before, after in ((3, 32), (32, 64), (64, 128)):
+            layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU()]
+            if model == "cnn_pool":
+                layers.append(nn.MaxPool2d(2, 2))
+        flat = 128 * (9 if model == "cnn_pool" else 784)
+        super().__init__(*layers, nn.Flatten(), nn.Linear(flat, 256), nn.ReLU(), nn.Linear(256, CLASSES))
+
+
+def plain_loop(model: str, precision: str, seconds: float) -> float:
+    """Peer (a): a DataLoader over PIL pictures, fp32, Adam, ``loss.item()`` at each step."""
+    net = PlainCNN(model)
+    optimizer, criterion = torch.optim.Adam(net.parameters(), lr=1e-3), nn.CrossEntropyLoss()
+    clock, running = Clock(seconds), 0.0
+    while True:
+        for x, y in DataLoader(PictureDataset(), batch_size=BATCH, shuffle=True):
+            optimizer.zero_grad()
+            loss = criterion(net(x), y)
+            loss.backward()
+            optimizer.step()
+            running += loss.item()
+            if clock.tick(len(x)):
+                return clock.rate
+
+
+class TemplateModule(L.LightningModule):
+    """Peer (b): automatic optimization and the logging of the usual Lightning template."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__()
+        self.net, self.criterion = PlainCNN(model), nn.CrossEntropyLoss()
+        self.accuracy = MulticlassAccuracy(CLASSES)
+
+    def training_step(self, batch: Any, index: int) -> Any:
+        x, y = batch
+        logits = self.net(x)
+        loss = self.criterion(logits, y)
+        self.accuracy(logits.argmax(dim=1), y)
+        self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True)
+        self.log("train/acc", self.accuracy, on_step=True, on_epoch=True, prog_bar=True)
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.Adam(self.parameters(), lr=1e-3)
+
+
+def template_loop(model: str, precision: str, seconds: float) -> float:
+    """Peer (b)."""
+    timer = StopAfter(seconds)
+    trainer = _trainer("32-true", [timer, LearningRateMonitor("step")], CSVLogger("/tmp", name="dlhw-bench"))
+    trainer.fit(TemplateModule(model), DataLoader(PictureDataset(), batch_size=BATCH, shuffle=True))
+    return timer.clock.rate
+
+
+def ours(model: str, precision: str, seconds: float) -> float:
+    """dlhw as ``train.py`` runs it."""
+    keep_pages()
+    task, data = _task(model)
+    timer = StopAfter(seconds, steps_per_call=data.steps_per_call)
+    _trainer(precision, [timer], None).fit(task, train_dataloaders=data.train_dataloader())
+    return timer.clock.rate
+
+
+def bare_loop(model: str, precision: str, seconds: float) -> float:
+    """The same steps as ours in a loop of its own, without Lightning: what the Trainer's cost is measured against."""
+    keep_pages()
+    task, data = _task(model)
+    optimizer = task.configure_optimizers()
+    clock, enabled = Clock(seconds), precision == "bf16-mixed"
+    while True:
+        for batches in data.train_dataloader():
+            for batch in batches:
+                with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+                    loss, _ = task._step(batch, "train")
+                loss.backward()
+                optimizer.step()
+                optimizer.zero_grad()
+                if clock.tick(len(batch[1])):
+                    return clock.rate
+
+
+VARIANTS: dict[str, Callable[[str, str, float], float]] = {"plain": plain_loop, "template": template_loop, "ours": ours, "bare": bare_loop}
+
+
+class Clock:
+    """Counts images after the warm-up until the time is up."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.steps, self.images, self.begin = seconds, 0, 0, 0.0
+
+    def tick(self, images: int, steps: int = 1) -> bool:
+        """Count a step; whether the time is up."""
+        self.steps += steps
+        if self.steps <= WARM_UP:
+            self.begin = time.perf_counter()
+            return False
+        self.images += images
+        return time.perf_counter() - self.begin > self.seconds
+
+    @property
+    def rate(self) -> float:
+        """Images per second."""
+        return self.images / (time.perf_counter() - self.begin)
+
+
+class StopAfter(L.Callback):
+    """Ends a training when the time is up."""
+
+    def __init__(self, seconds: float, steps_per_call: int = 1) -> None:
+        self.clock, self.steps = Clock(seconds), steps_per_call
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, index: int) -> None:
+        images = sum(len(part[1]) for part in batch) if isinstance(batch[0], tuple) else len(batch[1])
+        if self.clock.tick(images, self.steps):
+            trainer.should_stop = True
+
+
+def _trainer(precision: Any, callbacks: list[Any], logger: Any) -> L.Trainer:
+    warnings.filterwarnings("ignore")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    return L.Trainer(
+        accelerator="cpu",
+        devices=1,
+        precision=precision,
+        max_epochs=1000,
+        logger=logger or False,
+        callbacks=callbacks,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+
+
+def _task(model: str) -> Any:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", ["task=bloodmnist", f"model={model}"])
+    data = RandomData(batch_size=BATCH, eval_batch_size=512, steps_per_call=cfg.trainer.steps_per_call)
+    data.setup()
+    return build_task(cfg, data.spec), data

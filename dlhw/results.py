@@ -1,0 +1,205 @@
+"""What runs have found: a table over many of them (``python -m dlhw.results table FOLDER``), or one with its network, ready to use.
+
+Only :func:`load_run` imports torch.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from dlhw import command
+from dlhw.atomic_file import replacing
+from dlhw.config import Config, bind, check
+from dlhw.errors import UserError
+from dlhw.run_folder import BEST, CONFIG, NOT_IDENTITY, RESULT, flatten, read_result
+from dlhw.specs import spec_from_dict
+from dlhw.summary import HEAD, MEASURED, SPLITS, TAIL, headline, setting_cells, summarize, with_spread
+
+if TYPE_CHECKING:
+    from dlhw.tasks.supervised import SupervisedTask
+
+# Settings that no result depends on; how many epochs a run has had is no part of its identity, but tells results apart.
+BESIDE = {*NOT_IDENTITY, "seed"} - {"trainer.max_epochs"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: ``task`` is its Lightning module in eval mode with the weights of the best epoch, ``spec`` what it was trained on."""
+
+    folder: Path
+    config: DictConfig
+    result: dict[str, Any]
+    spec: Any
+    task: "SupervisedTask"
+
+
+def load_runs(*folders: str | Path) -> pd.DataFrame:
+    """One row per run found anywhere below ``folders``, sorted by path; a copy of a finished run is left out.
+
+    Columns: path, task, model, experiment, status, seed; the settings that differ among the runs, by their dotted keys; metrics as
+    ``val/*`` and ``test/*`` (of the best epoch) and ``last/*`` (validation, last epoch); epochs, params, train_seconds and so on.
+    An unfinished run has its settings only.
+
+    Raises:
+        UserError: no such folder, no run below it, a result.json or config.yaml that cannot be read.
+    """
+    rows: list[dict[str, Any]] = []
+    settings: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    for folder in _run_folders(folders):
+        result = _result(folder)
+        content = json.dumps(result, sort_keys=True)
+        if result["status"] == "finished" and content in seen:
+            continue
+        seen.add(content)
+        settings.append(read_settings(folder))
+        row: dict[str, Any] = {key: result.get(key) for key in (*HEAD, *TAIL)}
+        row |= {"path": str(folder), "seed": settings[-1]["seed"]}
+        row |= {f"{split}/{name}": value for split in SPLITS for name, value in result.get(split, {}).items()}
+        rows.append(row)
+    keys = dict.fromkeys(key for values in settings for key in values if key not in BESIDE)
+    differing = [key for key in keys if len({values.get(key) for values in settings}) > 1]
+    measured = dict.fromkeys(name for split in SPLITS for row in rows for name in row if name.startswith(f"{split}/"))
+    for row, values in zip(rows, settings, strict=True):
+        row |= {key: values.get(key) for key in differing}
+    return pd.DataFrame(rows, columns=[*HEAD, *differing, *measured, *TAIL])
+
+
+def _run_folders(folders: Sequence[str | Path]) -> list[Path]:
+    found: dict[Path, Path] = {}  # by what they resolve to, so that overlapping folders count once
+    for folder in map(Path, folders):
+        if not folder.is_dir():
+            raise UserError(f"{folder} is no folder; a folder with runs below it is right, such as outputs/digits/cnn_pool")
+        found |= {path.parent.resolve(): path.parent for path in folder.rglob(RESULT)}
+    if not found:
+        raise UserError(f"there is no run (no {RESULT}) below {', '.join(map(str, folders))}")
+    return sorted(found.values())
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    result: Any = read_result(folder)
+    needed = {"status"}
+    if isinstance(result, dict) and result.get("status") == "finished":
+        needed = {"task", "model", "experiment", "seed", "monitor", *SPLITS, *MEASURED}
+    if not isinstance(result, dict) or (missing := needed - result.keys()):
+        lacks = f"{', '.join(sorted(missing))} is missing" if isinstance(result, dict) else "it is no mapping"
+        raise UserError(f"{folder / RESULT} is damaged ({lacks}): delete it and start the run again")
+    return result
+
+
+def read_config(folder: Path) -> DictConfig:
+    """The configuration of a run, laid over the schema, so that knobs which came later have their defaults.
+
+    Raises:
+        UserError: no config.yaml, or one that does not fit the schema.
+    """
+    path = folder / CONFIG
+    try:
+        config = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror or error}); the {CONFIG} that the run wrote is right") from None
+    except (OmegaConfBaseException, YAMLError, ValueError) as error:
+        raise UserError(f"{path} is not the configuration of a run: {' '.join(str(error).split())}") from None
+    assert isinstance(config, DictConfig)
+    config.data_root = ""  # is not kept, and nothing is read from it
+    if missing := OmegaConf.missing_keys(config):
+        raise UserError(f"{path} is not the configuration of a run: {', '.join(sorted(missing))} is missing")
+    return config
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """The configuration of a run, flattened to dotted keys; lists and mappings as JSON."""
+    settings = flatten(OmegaConf.to_container(read_config(folder)))
+    return {key: json.dumps(value) if isinstance(value, list | dict) else value for key, value in settings.items()}
+
+
+def load_run(folder: str | Path, device: str = "cpu") -> Run:
+    """Rebuild network and task of a finished run from its folder alone; no data is read.
+
+    Args:
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; ``auto`` takes an accelerator where there is one.
+
+    Raises:
+        UserError: no finished run there, a file that is damaged or does not fit the others, a device that is not there.
+    """
+    folder = Path(folder)
+    if not (folder / RESULT).is_file():
+        raise UserError(f"{folder} is no run: there is no {RESULT} in it; the folder of a finished run is right")
+    result = _result(folder)
+    if result["status"] != "finished":
+        raise UserError(
+            f"{folder} is not finished (status {result['status']}): start the same training again, it goes on from where it was"
+        )
+    config = read_config(folder)
+    check(config)
+
+    import torch
+
+    from dlhw.checkpoint_file import load_checkpoint
+    from dlhw.training import build_task
+
+    bind(config)
+    checkpoint = load_checkpoint(folder / BEST)
+    spec = spec_from_dict(checkpoint["spec"])
+    task = build_task(config, spec)
+    try:
+        task.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        raise UserError(f"{folder / BEST} does not fit the network of {CONFIG}: {' '.join(str(error).split())[:300]}") from None
+    if device == "auto":
+        device = accelerator.type if (accelerator := torch.accelerator.current_accelerator(check_available=True)) else "cpu"
+    try:
+        task.to(device)
+    except (RuntimeError, AssertionError) as error:  # torch built without CUDA answers with an AssertionError
+        raise UserError(f"device={device} cannot be used here: {str(error).splitlines()[0]}") from None
+    return Run(folder, config, result, spec, task.eval())
+
+
+def table(folders: Sequence[str], metrics: Sequence[str] | None, csv: Path | None) -> None:
+    """Print the runs below ``folders`` as a table, and write it with all metrics as CSV, by default to table.csv in the first folder."""
+    runs = load_runs(*folders)
+    unfinished = runs[runs["status"] != "finished"]["path"]
+    if len(unfinished) == len(runs):
+        raise UserError(f"no run below {', '.join(folders)} is finished; unfinished: {', '.join(unfinished)}")
+    summary = summarize(runs)
+    measured = [name.removesuffix(" n") for name in summary.columns.tolist() if name.endswith(" n")]
+    names = headline(summary) if metrics is None else [name if "/" in name else f"test/{name}" for name in metrics]
+    if unknown := [name for name in names if name not in measured]:
+        raise UserError(
+            f"--metrics: {', '.join(unknown)} was not measured; there are {', '.join(name for name in measured if '/' in name)}"
+        )
+    cells = setting_cells(summary)
+    for name in names:
+        cells[name] = [f"{with_spread(row, name)} ({row[f'{name} n']})" for row in summary.to_dict("records")]
+    print(cells.to_string(index=False))
+    print("\nmean ± sample standard deviation (number of runs); test and val at the best epoch")
+    for path in unfinished:
+        print(f"unfinished: {path}")
+    csv = csv or Path(folders[0]) / "table.csv"
+    with replacing(csv) as temporary:
+        summary.to_csv(temporary, index=False)
+    print(f"written: {csv}")
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m dlhw.results", description="Results of runs.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    tabulate = commands.add_parser("table", help="print the runs below folders as a table, and write it as CSV")
+    tabulate.add_argument("folders", nargs="+", metavar="FOLDER")
+    tabulate.add_argument("--metrics", type=lambda text: text.split(","), help="such as acc,auc,val/acc,last/loss; without a split: test")
+    tabulate.add_argument("--csv", type=Path, help="where to write all metrics (default: table.csv in the first folder)")
+    options = parser.parse_args(arguments)
+    table(options.folders, options.metrics, options.csv)
+    return 0
+
+
+if __name__ == "__main__":
+    command.run(main)

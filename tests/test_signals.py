@@ -1,0 +1,79 @@
+"""SIGTERM and Ctrl-C: the state is saved, one line says what to do, and the exit status is the one that shells expect."""
+
+import re
+import signal
+from functools import partial
+from pathlib import Path
+
+import pytest
+from harness import LAST, Shell, Starter, assert_same_run, result, signal_at
+from test_resume import EVERYTHING
+
+from dlhw.checkpoint_file import load_checkpoint
+
+TASK = "dlhw.tasks.classify.Classification"
+SHORT = (*EVERYTHING, "trainer.max_epochs=2", "trainer.patience=null", "trainer.test_every_epoch=true")
+SWEEP = ("-m", "trainer=smoke", "trainer.accelerator=cpu", "model.channels=[4]", "model.hidden=[8]", "seed=0,1,2")
+STATUS = {signal.SIGTERM: 143, signal.SIGINT: 130}
+
+
+@pytest.fixture(scope="module")
+def whole(starter: Starter, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that nothing stopped."""
+    shell = Shell(starter, tmp_path_factory.mktemp("whole"))
+    shell.run(*SHORT)
+    return shell.only_run()
+
+
+@pytest.mark.parametrize(
+    ("signum", "method", "call", "place"),
+    [
+        (signal.SIGTERM, "training_step", 3, (0, 7)),  # the third call is for steps 7 to 9, and stops after the first of them
+        pytest.param(signal.SIGINT, "training_step", 9, (1, 4), marks=pytest.mark.slow),
+        (signal.SIGINT, "validation_step", 2, (0, 19)),
+        pytest.param(signal.SIGTERM, "validation_step", 3, (1, 19), marks=pytest.mark.slow),
+        (signal.SIGTERM, "test_step", 1, (2, 0)),
+    ],
+)
+def test_signal_saves_the_state(shell: Shell, whole: Path, signum: signal.Signals, method: str, call: int, place: tuple[int, int]) -> None:
+    text = shell.run(*SHORT, prepare=[partial(signal_at, TASK, method, call, signum)], status=STATUS[signum])
+    last_line = text.splitlines()[-1]
+    assert re.match(f"stopped by {signum.name} .*; the same command goes on from there: .*outputs/digits", last_line)
+    assert "Traceback" not in text
+    run = shell.only_run()
+    assert result(run)["status"] == "running"
+    position = load_checkpoint(run / LAST)["position"]
+    assert (position["epoch"], position["step"]) == place
+    shell.run(*SHORT)
+    assert_same_run(run, whole)
+
+
+def test_signal_ends_a_sweep(shell: Shell) -> None:
+    text = shell.run(*SWEEP, prepare=[partial(signal_at, TASK, "training_step", 3, signal.SIGINT)], status=130)  # in the second run
+    assert "stopped by SIGINT" in text.splitlines()[-1]
+    assert [result(run)["status"] for run in shell.runs()] == ["finished", "running"]
+    text = shell.run(*SWEEP)
+    assert "3 runs: 2 trained, 1 skipped, 0 failed" in text
+
+
+def test_signal_at_the_very_end_of_a_run_ends_a_sweep(shell: Shell) -> None:
+    """The run is finished, so it does not go on; but the next one must not start."""
+    text = shell.run(*SWEEP, prepare=[partial(signal_at, "dlhw.training", "finish_result", 1, signal.SIGTERM)], status=143)
+    [run] = shell.runs()
+    assert result(run)["status"] == "finished"
+    assert "stopped by SIGTERM" in text.splitlines()[-1]
+
+
+@pytest.mark.parametrize("words", [SHORT, SWEEP])
+def test_interrupt_before_the_training(shell: Shell, words: tuple[str, ...]) -> None:
+    text = shell.run(*words, prepare=[partial(signal_at, "dlhw.data.digits.DigitsData", "read", 1, signal.SIGINT)], status=130)
+    assert text.splitlines()[-1] == "stopped; what is finished is kept, and the same command goes on from there"
+    assert "Traceback" not in text
+
+
+def test_second_signal_ends_at_once(shell: Shell) -> None:
+    """The first comes before the third step is begun, the second before its gradient is computed."""
+    prepare = [partial(signal_at, TASK, method, 3, signal.SIGINT) for method in ("training_step", "normalized")]
+    text = shell.run(*SHORT, "trainer.steps_per_call=1", prepare=prepare, status=130)
+    assert "Traceback" not in text
+    assert not (shell.only_run() / LAST).exists()
