@@ -160,11 +160,11 @@ def bind(cfg: DictConfig) -> None:
 
 def _knobs(target: Any) -> list[str]:
     """The parameters of a function or class, with those of its bases as far as it hands ``**options`` on; none where anything goes."""
-    takes: list[str] = []
+    takes: dict[str, None] = {}
     functions = [vars(base)["__init__"] for base in target.__mro__ if "__init__" in vars(base)] if isinstance(target, type) else [target]
     for function in functions:
         parameters = inspect.signature(function).parameters.values()
-        takes += [p.name for p in parameters if p.name != "self" and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+        takes |= {p.name: None for p in parameters if p.name != "self" and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            return takes
+            return [*takes]
     return []

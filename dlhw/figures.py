@@ -76,7 +76,7 @@ def pictures_figure(
 ) -> Figure:
     """A grid of pictures with a caption (up to two lines) above each; the captions of ``marked`` ones are coloured.
 
-    ``pictures`` is (N, H, W, C), C 1 or 3. One pair of axes holds them all: a pair each takes five times as long to draw.
+    ``pictures`` is (N, H, W, C), C 1 or 3. One pair of axes holds them all: a pair each takes three times as long to draw.
     """
     n, height, width, _ = pictures.shape
     ratio, rows = height / width, -(-n // columns)

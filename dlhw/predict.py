@@ -19,7 +19,6 @@ from PIL import Image
 from dlhw.atomic_file import replacing
 from dlhw.data.picture_files import FORMATS, Files, decode, open_files, reason
 from dlhw.errors import UserError
-from dlhw.results import load_run
 from dlhw.specs import ImageSpec
 
 if TYPE_CHECKING:
@@ -124,6 +123,8 @@ def predict(options: Options) -> bool:
     Raises:
         UserError: no finished run, missing input, not one picture, an output that cannot be written.
     """
+    from dlhw.results import load_run  # imports pandas: only once the keys are right
+
     if options.output.is_dir() or options.output.resolve() == options.input.resolve():
         raise UserError(f"output={options.output} would replace the input or a folder: the name of another file is right")
     with open_input(options.input) as files:
@@ -147,7 +148,7 @@ def predict(options: Options) -> bool:
                 written += len(kept)
             if not written:
                 raise UserError(f"input={options.input}: no file is readable as a picture, so nothing was written")
-    print(f"{options.output}: {written} pictures")
+    print(f"{options.output}: {written} of {len(names)} files")
     return written == len(names)
 
 

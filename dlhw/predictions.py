@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
-TINY = 1e-12  # the smallest probability that a loss is computed from: float32 rounds lower ones to 0
+TINY = 1e-45  # the smallest probability that a loss is computed from: float32 rounds lower ones to 0
 
 
 def confusion_counts(targets: NDArray[np.integer], predicted: NDArray[np.integer], classes: int) -> NDArray[np.int64]:

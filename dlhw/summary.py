@@ -10,7 +10,17 @@ HEAD = ("path", "task", "model", "experiment", "status", "seed")
 TAIL = ("monitor", "epochs", "best_epoch", "params", "train_seconds", "samples_per_second", "device", "precision")
 MEASURED = ("epochs", "params", "train_seconds", "samples_per_second")  # of TAIL: what is averaged over seeds beside the metrics
 SPLITS = ("val", "test", "last")
-HEADLINE = ("acc", "auc", "spearman", "pearson", "cer", "wer", "loss")  # test metrics that a table shows, where they were measured
+HEADLINE = (
+    "acc",
+    "auc",
+    "acc_tta",
+    "auc_tta",
+    "spearman",
+    "pearson",
+    "cer",
+    "wer",
+    "loss",
+)  # test metrics that a table shows, where they were measured
 
 
 def summarize(frame: pd.DataFrame) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import pickle
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from multiprocessing import Pipe
@@ -99,14 +100,13 @@ def _be(words: list[str], folder: Path, output: Path, environment: dict[str, str
     """Become ``python train.py WORDS`` started in ``folder``, with its output in a file."""
     status = 1
     try:
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         os.chdir(folder)
         os.environ.update(environment)
         file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, 1)
         os.dup2(file, 2)
-        sys.stdin, sys.stdout, sys.stderr = open(os.devnull), open(1, "w", buffering=1), open(2, "w", buffering=1)
+        sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
         sys.argv = [str(ROOT / "train.py"), *words]
         GlobalHydra.instance().clear()
         for change in pickle.loads(prepare):
@@ -118,8 +118,6 @@ def _be(words: list[str], folder: Path, output: Path, environment: dict[str, str
             print(end.code, file=sys.stderr)
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
-        import traceback
-
         traceback.print_exc()
     finally:
         sys.stdout.flush()
@@ -175,7 +173,7 @@ class Shell:
         self.starter, self.folder, self.count = starter, folder, 0
 
     def start(self, *words: str, prepare: Iterable[Callable[[], Any]] = (), **environment: str) -> Command:
-        """Start ``python train.py WORDS``. ``prepare``: called in the process before anything else; functions of a module, or partials of such."""
+        """Start ``python train.py WORDS``. ``prepare``: called in the process before anything else; functions of modules, or partials."""
         self.count += 1
         output = self.folder / f"output-{self.count}.txt"
         output.touch()
@@ -210,6 +208,20 @@ def signal_at(where: str, name: str, call: int, signum: int) -> None:
         return original(*arguments, **options)
 
     setattr(owner, name, counting)
+
+
+def kill_at_rename(number: int, *, before: bool) -> None:
+    """For ``prepare``: the process ends with SIGKILL just before or after it renames a file for the ``number``-th time."""
+    rename, count = os.replace, iter(range(1, 1_000_000))
+
+    def replace(source: Path, target: Path) -> None:
+        mine = next(count) == number
+        if not (mine and before):
+            rename(source, target)
+        if mine:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    os.replace = replace  # type: ignore[assignment]
 
 
 def result(run: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-
+from harness import kill_at_rename
 
 from dlhw.checkpoint_file import SafeCheckpointIO, load_checkpoint, sha256_of
 from dlhw.errors import UserError
@@ -40,20 +40,6 @@ def in_a_child(act: Callable[[], None]) -> int:
         finally:
             os._exit(2)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-def kill_at_rename(number: int, *, before: bool) -> None:
-    """From now on, end this process with SIGKILL just before or after the rename of this number."""
-    rename, count = os.replace, iter(range(1, 100))
-
-    def replace(source: Path, target: Path) -> None:
-        mine = next(count) == number
-        if not (mine and before):
-            rename(source, target)
-        if mine:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    os.replace = replace  # type: ignore[assignment]
 
 
 def test_round_trip(path: Path) -> None:
@@ -138,5 +124,3 @@ def test_temporary_folder_is_not_used(path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("tempfile.tempdir", None)
     save(path, 1.0)
     assert value(path) == 1.0
-
-

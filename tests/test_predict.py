@@ -67,7 +67,7 @@ def test_the_test_split_as_files_gives_the_stored_predictions(each_run, tmp_path
 
 def test_folders_archives_and_single_pictures_say_the_same(run, pictures, tmp_path, capsys):
     assert predict(run, pictures, tmp_path / "folder.csv") == 0
-    assert capsys.readouterr() == (f"{tmp_path / 'folder.csv'}: 2 pictures\n", "")
+    assert capsys.readouterr() == (f"{tmp_path / 'folder.csv'}: 2 of 2 files\n", "")
     with zipfile.ZipFile(tmp_path / "pictures.zip", "w") as archive:
         for name in ("b.png", "more/a.png"):
             archive.write(pictures / name, name)

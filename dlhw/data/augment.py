@@ -3,6 +3,8 @@
 Legend: B batch, C channels, H height, W width.
 """
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,25 +18,52 @@ class Augment:
 
     Args:
         dihedral: one of the eight flips and quarter turns of a square, all alike likely.
-        translate: shift by up to so many pixels each way; the border is mirrored.
+        translate: shift by up to so many whole pixels each way; the border is mirrored.
+        rotate: turn by up to so many degrees each way.
+        zoom: shrink or enlarge by a factor between exp(-zoom) and exp(zoom).
+        affine_share: share of the pictures that are turned and zoomed.
+        brightness, contrast: largest relative change of a picture's mean and of its deviation from it.
+        colour: largest offset of each channel, on the 0..1 scale.
 
     Raises:
         UserError: a knob out of range.
     """
 
-    def __init__(self, *, dihedral: bool = False, translate: int = 0) -> None:
-        if translate < 0:
-            raise UserError(f"task.module.augment.translate={translate} is out of range: 0 or more pixels")
-        self.dihedral, self.translate = dihedral, translate
+    def __init__(
+        self,
+        *,
+        dihedral: bool = False,
+        translate: int = 0,
+        rotate: float = 0.0,
+        zoom: float = 0.0,
+        affine_share: float = 0.5,
+        brightness: float = 0.0,
+        contrast: float = 0.0,
+        colour: float = 0.0,
+    ) -> None:
+        knobs = {"translate": translate, "rotate": rotate, "zoom": zoom, "brightness": brightness, "contrast": contrast, "colour": colour}
+        for name, value in knobs.items():
+            if value < 0:
+                raise UserError(f"task.module.augment.{name}={value} is out of range: 0 or more")
+        if not 0 <= affine_share <= 1:
+            raise UserError(f"task.module.augment.affine_share={affine_share} is out of range: 0 to 1")
+        self.dihedral, self.translate, self.affine_share = dihedral, translate, affine_share
+        self.rotate, self.zoom = math.radians(rotate), zoom
+        self.brightness, self.contrast, self.colour = brightness, contrast, colour
 
     def __call__(self, pictures: Tensor, seed: int, epoch: int, index: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W), on the device of ``pictures``."""
-        draws = uniform(seed, epoch, index, 3)
+        """(B, C, H, W) on the 0..1 scale -> the same, on the device of ``pictures``."""
+        draws = uniform(seed, epoch, index, 8 + pictures.shape[1])
+        signed = 2 * draws - 1  # -1 to 1
         if self.dihedral:
             pictures = dihedral(pictures, (draws[:, 0] * 8).long())
         if self.translate:
-            span = 2 * self.translate + 1
-            pictures = shift(pictures, (draws[:, 1:] * span).long(), self.translate)
+            pictures = shift(pictures, (draws[:, 1:3] * (2 * self.translate + 1)).long(), self.translate)
+        if self.rotate or self.zoom:
+            chosen = draws[:, 3] < self.affine_share
+            pictures = turn(pictures, signed[:, 4] * self.rotate * chosen, (signed[:, 5] * self.zoom * chosen).exp())
+        if self.brightness or self.contrast or self.colour:
+            pictures = relight(pictures, 1 + signed[:, 6] * self.brightness, 1 + signed[:, 7] * self.contrast, signed[:, 8:] * self.colour)
         return pictures
 
 
@@ -54,3 +83,17 @@ def shift(pictures: Tensor, offset: Tensor, border: int) -> Tensor:
     columns = offset[:, 1, None] + torch.arange(w, device=pictures.device)  # (B, W)
     batch = torch.arange(b, device=pictures.device)[:, None, None]
     return padded.permute(0, 2, 3, 1)[batch, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)  # stays channels-last
+
+
+def turn(pictures: Tensor, angle: Tensor, zoom: Tensor) -> Tensor:
+    """Turn each picture about its centre by ``angle`` (B,), in radians, and enlarge it by ``zoom`` (B,); bilinear, the border is mirrored."""
+    cos, sin, nothing = angle.cos() / zoom, angle.sin() / zoom, torch.zeros_like(angle)
+    matrices = torch.stack([torch.stack([cos, -sin, nothing], dim=1), torch.stack([sin, cos, nothing], dim=1)], dim=1)  # (B, 2, 3)
+    grid = F.affine_grid(matrices.to(pictures.dtype), list(pictures.shape), align_corners=False)
+    return F.grid_sample(pictures, grid, padding_mode="reflection", align_corners=False)
+
+
+def relight(pictures: Tensor, brightness: Tensor, contrast: Tensor, colour: Tensor) -> Tensor:
+    """Multiply each picture's mean by ``brightness`` (B,) and what deviates from it by ``contrast`` (B,), and add ``colour`` (B, C)."""
+    mean = pictures.mean(dim=(1, 2, 3), keepdim=True)
+    return (pictures - mean) * contrast[:, None, None, None] + mean * brightness[:, None, None, None] + colour[:, :, None, None]

@@ -75,7 +75,7 @@ def svg(figure: Figure, name: str, description: str) -> str:
     """``figure`` as an ``<svg>`` element for a page: its text takes the page's colour, ``name`` keeps its ids apart from others."""
     file = StringIO()
     with style():
-        figure.savefig(file, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+        figure.savefig(file, format="svg", bbox_inches="tight", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
         ink = mpl.rcParams["text.color"].lower()
     drawing = file.getvalue()
     drawing = drawing[drawing.index("<svg ") :].replace(f"#{ink.removeprefix('#')}", "currentColor")

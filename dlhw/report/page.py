@@ -26,6 +26,8 @@ from dlhw.theory import double_softmax_floor
 LABELS = {
     "acc": ("accuracy", "share right"),
     "auc": ("AUC", "0 to 1"),
+    "acc_tta": ("accuracy, augmented", "share right"),  # test-time augmentation
+    "auc_tta": ("AUC, augmented", "0 to 1"),
     "spearman": ("Spearman correlation", "-1 to 1"),
     "pearson": ("Pearson correlation", "-1 to 1"),
     "cer": ("character error rate", "edits per character"),

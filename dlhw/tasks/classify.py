@@ -9,12 +9,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dlhw.data.augment import Augment
+from dlhw.data.augment import Augment, dihedral
 from dlhw.data.batches import Batch
 from dlhw.errors import UserError
 from dlhw.metrics import classification_metrics, right
 from dlhw.specs import ImageSpec
 from dlhw.tasks.supervised import SupervisedTask
+
+
+def _unit(pictures: Tensor) -> Tensor:
+    """uint8 (B, H, W, C) -> float32 (B, C, H, W) on the 0..1 scale, channels-last in memory."""
+    return pictures.permute(0, 3, 1, 2).float() / 255
 
 
 class Classification(SupervisedTask):
@@ -23,31 +28,44 @@ class Classification(SupervisedTask):
     Args:
         augment: knobs of :class:`dlhw.data.augment.Augment`.
         label_smoothing: share of the target that is spread over all classes, 0 to below 1.
+        tta: none, or dihedral: on the test split, the probabilities averaged over the eight flips and quarter turns of each picture are
+            scored as well, as ``acc_tta`` and ``auc_tta``.
     """
 
     mean: Tensor
     scale: Tensor
 
     def __init__(
-        self, net: nn.Module, spec: ImageSpec, *, augment: dict[str, Any] | None = None, label_smoothing: float = 0.0, **options: Any
+        self,
+        net: nn.Module,
+        spec: ImageSpec,
+        *,
+        augment: dict[str, Any] | None = None,
+        label_smoothing: float = 0.0,
+        tta: str = "none",
+        **options: Any,
     ) -> None:
         super().__init__(net, spec, **options)
+        if tta not in ("none", "dihedral"):
+            raise UserError(f"task.module.tta={tta} is not one of none, dihedral")
         if not 0 <= label_smoothing < 1:
             raise UserError(f"task.module.label_smoothing={label_smoothing} is out of range: 0 to below 1")
         self.augment = Augment(**(augment or {}))
-        self.label_smoothing = label_smoothing
+        if spec.height != spec.width and (self.augment.dihedral or tta == "dihedral"):
+            raise UserError(f"augment.dihedral and tta=dihedral turn pictures by a quarter, so {spec.height}x{spec.width} ones do not fit")
+        self.label_smoothing, self.tta = label_smoothing, tta
         self.metrics = classification_metrics(spec)
-        self.register_buffer("mean", 255 * torch.tensor(spec.mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("scale", 1 / (255 * torch.tensor(spec.std)).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(spec.mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("scale", 1 / torch.tensor(spec.std).view(1, -1, 1, 1), persistent=False)
 
     def normalized(self, pictures: Tensor) -> Tensor:
         """uint8 (B, H, W, C) -> float32 (B, C, H, W), channels-last in memory."""
-        return (pictures.permute(0, 3, 1, 2).float() - self.mean) * self.scale
+        return (_unit(pictures) - self.mean) * self.scale
 
     def _step(self, batch: Batch, split: str) -> tuple[Tensor, dict[str, Tensor]]:
         pictures, targets, index = batch
-        x = self.augment(self.normalized(pictures), self.seed, self.epoch, index)
-        logits = self.net(x).float()  # (B, K)
+        x = self.augment(_unit(pictures), self.seed, self.epoch, index)
+        logits = self.net((x - self.mean) * self.scale).float()  # (B, K)
         return self.loss(logits, targets, self.label_smoothing), {"acc": right(logits.detach(), targets).sum()}
 
     def loss(self, logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -62,19 +80,31 @@ class Classification(SupervisedTask):
             return logits.sigmoid()
         return logits if getattr(self.net, "softmax", False) else logits.softmax(dim=1)
 
-    def outputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    def outputs(self, batch: Batch) -> tuple[Tensor, ...]:
         pictures, targets, index = batch
-        return self.evaluated(self.normalized(pictures)).float(), targets, index
+        x = self.normalized(pictures)
+        logits = self.evaluated(x).float()
+        if self.tta == "none" or not self.trainer.testing:
+            return logits, targets, index
+        views = (dihedral(x, torch.full_like(index, element)) for element in range(8))
+        return logits, targets, index, torch.stack([self.probabilities(self.evaluated(view).float()) for view in views]).mean(dim=0)
 
     def metrics_of(self, collected: tuple[Tensor, ...], split: str) -> dict[str, Tensor]:
-        logits, targets, _ = collected
-        self.metrics.update(self.probabilities(logits).double(), targets.long())
-        values = self.metrics.compute()
-        self.metrics.reset()
+        logits, targets, _, *averaged = collected
+        values = self._scores(self.probabilities(logits), targets)
+        for probabilities in averaged:
+            of_views = self._scores(probabilities, targets)
+            values |= {f"{name}_tta": of_views[name] for name in ("acc", "auc")}
         share = torch.stack([self.loss(logits, targets) * len(targets), torch.tensor(float(len(targets)), device=logits.device)])
         total, samples = self.trainer.strategy.reduce(share, reduce_op="sum")  # over the devices, each with its part of the split
         return {"loss": total / samples, **values}
 
+    def _scores(self, probabilities: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        self.metrics.update(probabilities if probabilities.device.type == "mps" else probabilities.double(), targets.long())
+        values = self.metrics.compute()
+        self.metrics.reset()
+        return values
+
     def keep_predictions(self, collected: tuple[Tensor, ...]) -> None:
-        logits, targets, index = collected
+        logits, targets, index, *_ = collected
         self.predictions = {"probabilities": self.probabilities(logits).float(), "targets": targets, "index": index}

@@ -1,0 +1,1 @@
+"""Building blocks of networks; they know torch and nothing else of this package."""
