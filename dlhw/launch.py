@@ -3,6 +3,7 @@
 import difflib
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -54,6 +55,10 @@ class _Job:
             if in_sweep:
                 raise  # noted by the launcher; the sweep goes on
             sys.exit(1)
+        except Exception:
+            if in_sweep:  # Hydra would show it at the end, and only the first
+                traceback.print_exc()
+            raise
 
 
 @contextmanager

@@ -64,9 +64,10 @@ def kill_and_repeat(shell: Shell, whole: Path, training: float, kills: int) -> N
         shutil.rmtree(shell.folder / root)
 
 
-@pytest.fixture
-def whole(shell: Shell) -> tuple[Path, float]:
+@pytest.fixture(scope="module")
+def whole(starter: Starter, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     """The uninterrupted run and the seconds between the first line of its log and its end."""
+    shell = Shell(starter, tmp_path_factory.mktemp("whole"))
     command = shell.start(*EVERYTHING)
     command.wait_for(lambda: "started" in command.text)
     begin = time.monotonic()

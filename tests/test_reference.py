@@ -1,0 +1,54 @@
+"""The committed results: what is copied, that nothing is lost in the compact form, and the README's table."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dlhw.errors import UserError
+from dlhw.reference import BEGIN, COMPACT, END, keep, read_compact, readme_table, write_compact, write_readme
+
+
+def test_compact_predictions_come_back_bit_for_bit(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    arrays = {
+        "probabilities": random.random((50, 3), dtype=np.float32) ** 20,
+        "targets": random.integers(0, 3, 50),
+        "index": np.arange(50),
+    }
+    write_compact(tmp_path / COMPACT, arrays)
+    first = (tmp_path / COMPACT).read_bytes()
+    back = read_compact(tmp_path / COMPACT)
+    assert back.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert back[name].dtype == array.dtype
+        np.testing.assert_array_equal(back[name], array)
+    write_compact(tmp_path / COMPACT, arrays)
+    assert (tmp_path / COMPACT).read_bytes() == first  # no time stamp
+
+
+def test_finished_runs_are_kept_without_checkpoints(trained_runs: Path, tmp_path: Path) -> None:
+    folders = keep([trained_runs], tmp_path)
+    assert folders
+    for folder in folders:
+        assert sorted(path.name for path in folder.iterdir()) == ["config.yaml", "metrics.csv", COMPACT, "result.json"]
+        result = json.loads((folder / "result.json").read_text())
+        predictions = read_compact(folder / COMPACT)
+        right = predictions["probabilities"].argmax(axis=1) == predictions["targets"]
+        assert right.mean() == pytest.approx(result["test"]["acc"], abs=1e-6)
+
+
+def test_the_readme_gets_the_table_of_the_kept_runs(trained_runs: Path, tmp_path: Path) -> None:
+    keep([trained_runs], tmp_path / "reference")
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
+    write_readme(readme, tmp_path / "reference")
+    text = readme.read_text(encoding="utf-8")
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter\n")
+    assert "old" not in text
+    assert readme_table(tmp_path / "reference") in text
+    readme.write_text("no marks", encoding="utf-8")
+    with pytest.raises(UserError, match="marks"):
+        write_readme(readme, tmp_path / "reference")

@@ -1,0 +1,81 @@
+"""A sweep names its runs, goes on after a failed one, and takes up where it was killed."""
+
+from functools import partial
+
+import pytest
+from harness import TIMED, Shell, signal_at
+
+import dlhw.training
+from dlhw.results import load_runs
+
+TINY = ("trainer.max_epochs=1", "trainer.steps_per_epoch=2", "trainer.accelerator=cpu", "model.channels=[4]", "model.hidden=[8]")
+
+
+def train_nothing() -> None:
+    dlhw.training.train = lambda *arguments: None  # type: ignore[assignment]
+
+
+def fail_in_the_second_run() -> None:
+    train, calls = dlhw.training.train, iter(range(1, 100))
+
+    def failing(*arguments: object) -> None:
+        if next(calls) == 2:
+            raise RuntimeError("a mistake in the code")
+        train(*arguments)  # type: ignore[arg-type]
+
+    dlhw.training.train = failing  # type: ignore[assignment]
+
+
+def test_a_failing_run_does_not_stop_the_others(shell: Shell) -> None:
+    text = shell.run("-m", *TINY, "model.kernel=2,3,4", status=1)
+    lines = text.splitlines()
+    assert lines[0] == "3 runs"
+    assert "3 runs: 1 trained, 0 skipped, 2 failed" in lines
+    for kernel in (2, 4):
+        message = f"model.kernel={kernel} must be odd"
+        assert lines.index(next(line for line in lines if line.startswith(f"error: {message}"))) < lines.index("3 runs: 1 trained, 0 skipped, 2 failed")
+        assert any(line.startswith("failed: ") and f"model.kernel={kernel} " in line and message in line for line in lines[-2:])
+    assert "Traceback" not in text
+    assert [path.name for path in shell.runs() if (path / "result.json").exists()] == [path.name for path in shell.runs()]
+
+
+def test_a_mistake_in_the_code_is_shown_at_once(shell: Shell) -> None:
+    text = shell.run("-m", *TINY, "seed=0,1,2", prepare=[fail_in_the_second_run], status=1)
+    assert text.index("Traceback") < text.index("seed-2 on cpu")  # before the third run
+    assert "3 runs: 2 trained, 0 skipped, 1 failed" in text
+    assert "RuntimeError('a mistake in the code')" in text.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        (("task=digits", "model=cnn", "-m"), 9),  # a pair without a grid of its own: three rates, three seeds
+        (("-m", "experiment=digits/softmax"), 12),
+        (("experiment=digits/softmax", "-m", "seed=7"), 4),  # an axis that was pinned
+        (("task=digits", "model=cnn,cnn_pool", "--multirun"), 2),  # the grid of one pair is not that of another
+    ],
+)
+def test_the_number_of_runs_comes_first(shell: Shell, words: tuple[str, ...], count: int) -> None:
+    text = shell.run(*words, prepare=[train_nothing])
+    assert text.splitlines() == [f"{count} runs", f"{count} runs: {count} trained, 0 skipped, 0 failed"]
+    assert len([*shell.folder.rglob(".lock")]) == count  # each in a folder of its own
+
+
+@pytest.mark.slow
+def test_a_killed_sweep_goes_on(shell: Shell) -> None:
+    grid = ("-m", *TINY, "optim.lr=0.001,0.01", "model.pool=none,max", "seed=0,1,2")
+    shell.run(*grid, "output_root=whole")
+    kill = partial(signal_at, "dlhw.tasks.classify.Classification", "training_step", 7, 9)  # one call a run
+    shell.run(*grid, prepare=[kill], status=-9)
+    text = shell.run(*grid)
+    assert "12 runs: 6 trained, 6 skipped, 0 failed" in text
+    whole, killed = (load_runs(shell.folder / root).drop(columns=["path", *TIMED]) for root in ("whole", "outputs"))
+    assert len(whole) == 12
+    assert set(whole["status"]) == {"finished"}
+    assert whole.equals(killed)
+
+
+def test_ten_launches_in_the_same_second(shell: Shell) -> None:
+    commands = [shell.start(*TINY, f"optim.lr={rate}e-3", "model.pool=none", "seed=3") for rate in range(1, 11)]
+    assert [command.wait() for command in commands] == [0] * 10
+    assert len(shell.runs()) == 10
