@@ -15,17 +15,19 @@ help:  ## list these targets
 setup: $(READY)  ## build .venv from requirements.lock; PYTHON=python3.12 chooses the interpreter
 	@echo ".venv is ready: $$($(PY) --version). For another Python, delete .venv and run: make setup PYTHON=..."
 
+# One thread a process: these networks are small, and where others compute too, spinning threads wait for each other.
+demo test test-slow: export OMP_NUM_THREADS = 1
+
 demo: $(READY)  ## train on handwritten digits, sweep pooling and softmax, write a page and print its path
 	$(PY) train.py task=digits model=cnn_pool
 	$(PY) train.py experiment=digits/softmax -m
 	@$(PY) -m dlhw.report.page outputs/digits/softmax
 
-# One thread a process: on a shared machine, two processes of spinning threads wait for each other.
 test: $(READY)  ## run the tests but the slow ones
-	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not slow" -q
+	$(PY) -m pytest -m "not slow" -q
 
 test-slow: $(READY)  ## run the slow tests only
-	OMP_NUM_THREADS=1 $(PY) -m pytest -m slow -q
+	$(PY) -m pytest -m slow -q
 
 lint: $(READY)  ## ruff and mypy
 	$(PY) -m ruff check .

@@ -117,6 +117,7 @@ def check(cfg: DictConfig) -> None:
     if missing:
         raise UserError(f"{', '.join(sorted(missing))} must be given: KEY=VALUE on the command line")
     _require(0 <= cfg.seed < 2**32, "seed", cfg.seed, "0 to 4294967295")
+    _require(cfg.task.mode in ("min", "max"), "task.mode", cfg.task.mode, "min or max")
     for part in (cfg.trainer, cfg.optim):
         settings: Any = OmegaConf.to_object(part)
         settings.check()

@@ -1,53 +1,91 @@
 """The metrics of each kind of labels, computed once over a whole split."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
-from torchmetrics import MetricCollection
+from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import (
     MulticlassAccuracy,
-    MulticlassAUROC,
-    MulticlassAveragePrecision,
     MulticlassF1Score,
     MulticlassPrecision,
     MulticlassRecall,
     MultilabelAccuracy,
-    MultilabelAUROC,
-    MultilabelAveragePrecision,
     MultilabelF1Score,
     MultilabelPrecision,
     MultilabelRecall,
 )
+from torchmetrics.functional.classification import binary_auroc, binary_average_precision
+from torchmetrics.utilities import dim_zero_cat
 
 from dlhw.specs import ImageSpec
+
+
+class OneAgainstRest(Metric):
+    """The mean over classes of a ranking score of one class against the rest.
+
+    A class that no sample of the split has, or every one, gives nothing to rank. It is left out of the mean, which is NaN where none
+    remains: torchmetrics counts an AUC of 0 for it, which would depend on the split, not on the network.
+
+    Args:
+        score: of probabilities (N,) and targets (N,), 0 or 1.
+        first: the first class that counts.
+    """
+
+    probabilities: list[Tensor]
+    targets: list[Tensor]
+
+    def __init__(self, score: Callable[..., Tensor], first: int = 0) -> None:
+        super().__init__()
+        self.score, self.first = score, first
+        self.add_state("probabilities", default=[], dist_reduce_fx="cat")
+        self.add_state("targets", default=[], dist_reduce_fx="cat")
+
+    def update(self, probabilities: Tensor, targets: Tensor) -> None:
+        self.probabilities.append(probabilities)
+        self.targets.append(targets)
+
+    def compute(self) -> Tensor:
+        probabilities, targets = dim_zero_cat(self.probabilities), dim_zero_cat(self.targets)
+        scores = []
+        for k in range(self.first, probabilities.shape[1]):
+            true = (targets[:, k] if targets.ndim == 2 else targets == k).long()
+            if 0 < true.sum() < len(true):
+                scores.append(self.score(probabilities[:, k], true, validate_args=False))
+        return torch.stack(scores).mean() if scores else torch.tensor(torch.nan, device=probabilities.device)
 
 
 def classification_metrics(spec: ImageSpec) -> MetricCollection:
     """Accuracy and AUC as MedMNIST defines them, and macro precision, recall, F1 and average precision.
 
-    AUC is one class against the rest, averaged over classes. Accuracy is the share of pictures whose most likely class is right;
-    for multi-label sets the share of right labels at a threshold of 0.5, averaged over labels (Yang et al., MedMNIST v2, 2023).
+    Accuracy is the share of pictures whose most likely class is right; for multi-label sets the share of right labels at a threshold of
+    0.5, averaged over labels. AUC is one class against the rest, averaged over classes; with two classes it is that of the second alone
+    (Yang et al., MedMNIST v2, 2023). Classes that a split lacks count in neither AUC nor average precision, nor, unless one was predicted
+    where none was, in the other macro means.
     Takes probabilities (N, K) and targets (N,), or (N, K) for multi-label sets.
     """
     k = spec.outputs
+    curves: dict[str, Metric] = {
+        "auc": OneAgainstRest(binary_auroc, first=1 if spec.labels == "binary-class" else 0),
+        "average_precision": OneAgainstRest(binary_average_precision),
+    }
     if spec.labels == "multi-label":
         return MetricCollection(
-            {
+            curves
+            | {
                 "acc": MultilabelAccuracy(k, average="macro", validate_args=False),
-                "auc": MultilabelAUROC(k, average="macro", validate_args=False),
                 "precision": MultilabelPrecision(k, average="macro", validate_args=False),
                 "recall": MultilabelRecall(k, average="macro", validate_args=False),
                 "f1": MultilabelF1Score(k, average="macro", validate_args=False),
-                "average_precision": MultilabelAveragePrecision(k, average="macro", validate_args=False),
             }
         )
     return MetricCollection(
-        {
+        curves
+        | {
             "acc": MulticlassAccuracy(k, average="micro", validate_args=False),
-            "auc": MulticlassAUROC(k, average="macro", validate_args=False),
             "precision": MulticlassPrecision(k, average="macro", validate_args=False),
             "recall": MulticlassRecall(k, average="macro", validate_args=False),
             "f1": MulticlassF1Score(k, average="macro", validate_args=False),
-            "average_precision": MulticlassAveragePrecision(k, average="macro", validate_args=False),
         }
     )
 

@@ -44,7 +44,7 @@ class Muon(Optimizer):
         super().__init__([group for group in groups if group["params"]], defaults)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -59,11 +59,12 @@ class Muon(Optimizer):
         return loss
 
     def _muon(self, p: Tensor, group: dict[str, Any]) -> None:
-        state, rows = self.state[p], len(p)
+        state, rows, grad = self.state[p], len(p), p.grad
+        assert grad is not None
         if not state:
             state["momentum"] = torch.zeros_like(p)
-        momentum = state["momentum"].mul_(group["momentum"]).add_(p.grad)
-        direction = torch.add(p.grad, momentum, alpha=group["momentum"])
+        momentum = state["momentum"].mul_(group["momentum"]).add_(grad)
+        direction = torch.add(grad, momentum, alpha=group["momentum"])
         p.mul_(rows**0.5 / p.norm())
         p.add_(orthogonalized(direction.reshape(rows, -1)).view_as(p), alpha=-group["lr"])
 

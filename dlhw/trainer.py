@@ -1,5 +1,6 @@
 """Lightning's Trainer, built from the configuration: device, precision, logger, callbacks."""
 
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -7,12 +8,14 @@ from typing import Any
 
 import lightning as L
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from lightning.pytorch.callbacks import Callback, EarlyStopping, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 
 from dlhw.callbacks.checkpoints import Checkpoints, Signals
+from dlhw.callbacks.progress_bar import ProgressBar
 from dlhw.callbacks.recorder import Recorder
 from dlhw.checkpoint_file import SafeCheckpointIO
 from dlhw.errors import UserError
@@ -43,15 +46,15 @@ def build_trainer(cfg: DictConfig, folder: Path, signals: Signals, purge_epoch: 
     for message in SILENCED:
         warnings.filterwarnings("ignore", message)
     on_terminal = sys.stderr.isatty() if settings.progress_bar is None else settings.progress_bar
-    callbacks: list[Callback] = [instantiate(callback) for callback in settings.callbacks.values()]
+    callbacks: list[Callback] = [_callback(name, callback) for name, callback in settings.callbacks.items()]
     if settings.patience is not None:
         callbacks.append(EarlyStopping(f"val/{monitor}", min_delta=settings.min_delta, patience=settings.patience, mode=mode))
     if on_terminal:
-        callbacks.append(TQDMProgressBar())
+        callbacks.append(ProgressBar())
     callbacks += [Recorder(folder, monitor), Checkpoints(folder, monitor, mode, signals)]
     logger = RunLogger(folder, name="", version="tensorboard", purge_step=purge_epoch)
     try:
-        return L.Trainer(
+        trainer = L.Trainer(
             accelerator=settings.accelerator,
             devices=settings.devices,
             strategy=settings.strategy,
@@ -72,6 +75,19 @@ def build_trainer(cfg: DictConfig, folder: Path, signals: Signals, purge_epoch: 
         raise UserError(
             f"trainer.accelerator={settings.accelerator}, devices={settings.devices}, strategy={settings.strategy}: {error}"
         ) from None
+    cores = os.cpu_count() or 1
+    if trainer.strategy.root_device.type == "cpu" and trainer.num_devices > cores:
+        raise UserError(
+            f"trainer.devices={settings.devices}: this machine has {cores} cores, so at most {cores} processes on the CPU make sense"
+        )
+    return trainer
+
+
+def _callback(name: str, settings: DictConfig) -> Callback:
+    try:
+        return instantiate(settings)
+    except InstantiationException as error:
+        raise UserError(f"trainer.callbacks.{name}: {error.__cause__ or error}") from None
 
 
 def single_device(trainer: L.Trainer) -> L.Trainer:

@@ -1,7 +1,6 @@
 """One training, put together: data, network, task and Trainer of a configuration, the score on the test split, the result."""
 
 import logging
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from dlhw import run_folder
 from dlhw.atomic_file import replacing
 from dlhw.callbacks.checkpoints import Signals
 from dlhw.callbacks.final_pictures import write_final_pictures
+from dlhw.callbacks.progress_bar import TerminalLog
 from dlhw.checkpoint_file import load_checkpoint
 from dlhw.config import bind
 from dlhw.data.arrays import ArrayData
@@ -90,12 +90,15 @@ def build_task(cfg: DictConfig, spec: Any) -> SupervisedTask:
     """Network and task of a configuration for data that ``spec`` declares; the weights are drawn from torch's generator.
 
     Raises:
-        UserError: a knob out of range, a network that does not fit the data.
+        UserError: a knob out of range, a network that does not fit the data, a monitor that is not measured.
     """
     net = instantiate(cfg.model)(spec)
     settings: Any = OmegaConf.to_object(cfg.optim)
     optimization = Optimization(instantiate(cfg.optim.optimizer), settings)
-    return instantiate(cfg.task.module)(net, spec, optimization=optimization, seed=cfg.seed)
+    task: SupervisedTask = instantiate(cfg.task.module)(net, spec, optimization=optimization, seed=cfg.seed)
+    if cfg.task.monitor not in task.measured:
+        raise UserError(f"task.monitor={cfg.task.monitor} is not measured: one of {', '.join(task.measured)} is")
+    return task
 
 
 def warm_start(task: SupervisedTask, source: Path) -> None:
@@ -104,6 +107,8 @@ def warm_start(task: SupervisedTask, source: Path) -> None:
     Raises:
         UserError: no such run, or not one weight fits.
     """
+    if not (source / BEST).exists():
+        raise UserError(f"warm_start={source}: there is no {BEST} in it; the folder of a run is right")
     there = load_checkpoint(source / BEST)["state_dict"]
     here = task.state_dict()
     fitting = {name: value for name, value in there.items() if name in here and here[name].shape == value.shape}
@@ -147,8 +152,7 @@ def logging_to(folder: Path) -> Iterator[None]:
     package.setLevel(logging.INFO)
     to_file = logging.FileHandler(folder / run_folder.LOG)
     to_file.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
-    to_terminal = logging.StreamHandler(sys.stdout)
-    handlers: list[logging.Handler] = [to_file, to_terminal]
+    handlers: list[logging.Handler] = [to_file, TerminalLog()]
     for handler in handlers:
         package.addHandler(handler)
     try:

@@ -1,29 +1,35 @@
 """A sweep names its runs, goes on after a failed one, and takes up where it was killed."""
 
 from functools import partial
+from typing import Any
 
 import pytest
-from harness import TIMED, Shell, signal_at
+from harness import TIMED, Shell, result, signal_at
 
+import dlhw.run
 import dlhw.training
 from dlhw.results import load_runs
 
 TINY = ("trainer.max_epochs=1", "trainer.steps_per_epoch=2", "trainer.accelerator=cpu", "model.channels=[4]", "model.hidden=[8]")
 
 
+def do_nothing() -> None:
+    dlhw.run.main = lambda cfg: "trained"
+
+
 def train_nothing() -> None:
-    dlhw.training.train = lambda *arguments: None  # type: ignore[assignment]
+    dlhw.training.train = lambda *arguments: None
 
 
 def fail_in_the_second_run() -> None:
     train, calls = dlhw.training.train, iter(range(1, 100))
 
-    def failing(*arguments: object) -> None:
+    def failing(*arguments: Any) -> None:
         if next(calls) == 2:
             raise RuntimeError("a mistake in the code")
-        train(*arguments)  # type: ignore[arg-type]
+        train(*arguments)
 
-    dlhw.training.train = failing  # type: ignore[assignment]
+    dlhw.training.train = failing
 
 
 def test_a_failing_run_does_not_stop_the_others(shell: Shell) -> None:
@@ -33,10 +39,10 @@ def test_a_failing_run_does_not_stop_the_others(shell: Shell) -> None:
     assert "3 runs: 1 trained, 0 skipped, 2 failed" in lines
     for kernel in (2, 4):
         message = f"model.kernel={kernel} must be odd"
-        assert lines.index(next(line for line in lines if line.startswith(f"error: {message}"))) < lines.index("3 runs: 1 trained, 0 skipped, 2 failed")
-        assert any(line.startswith("failed: ") and f"model.kernel={kernel} " in line and message in line for line in lines[-2:])
+        assert any(line.startswith(f"error: {message}") for line in lines[:-3])  # when it failed
+        assert any(line.startswith("failed: ") and message in line for line in lines[-2:])  # at the end
     assert "Traceback" not in text
-    assert [path.name for path in shell.runs() if (path / "result.json").exists()] == [path.name for path in shell.runs()]
+    assert result(shell.only_run())["status"] == "finished"
 
 
 def test_a_mistake_in_the_code_is_shown_at_once(shell: Shell) -> None:
@@ -50,15 +56,13 @@ def test_a_mistake_in_the_code_is_shown_at_once(shell: Shell) -> None:
     ("words", "count"),
     [
         (("task=digits", "model=cnn", "-m"), 9),  # a pair without a grid of its own: three rates, three seeds
-        (("-m", "experiment=digits/softmax"), 12),
-        (("experiment=digits/softmax", "-m", "seed=7"), 4),  # an axis that was pinned
+        (("experiment=digits/softmax", "-m", "seed=7"), 4),  # two by two; the seeds are pinned
         (("task=digits", "model=cnn,cnn_pool", "--multirun"), 2),  # the grid of one pair is not that of another
     ],
 )
 def test_the_number_of_runs_comes_first(shell: Shell, words: tuple[str, ...], count: int) -> None:
-    text = shell.run(*words, prepare=[train_nothing])
+    text = shell.run(*words, prepare=[do_nothing])
     assert text.splitlines() == [f"{count} runs", f"{count} runs: {count} trained, 0 skipped, 0 failed"]
-    assert len([*shell.folder.rglob(".lock")]) == count  # each in a folder of its own
 
 
 @pytest.mark.slow
@@ -76,6 +80,6 @@ def test_a_killed_sweep_goes_on(shell: Shell) -> None:
 
 
 def test_ten_launches_in_the_same_second(shell: Shell) -> None:
-    commands = [shell.start(*TINY, f"optim.lr={rate}e-3", "model.pool=none", "seed=3") for rate in range(1, 11)]
+    commands = [shell.start(*TINY, f"optim.lr={rate}e-3", prepare=[train_nothing]) for rate in range(1, 11)]
     assert [command.wait() for command in commands] == [0] * 10
-    assert len(shell.runs()) == 10
+    assert len([*shell.folder.rglob(".lock")]) == 10  # each holds its own

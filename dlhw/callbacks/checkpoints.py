@@ -11,7 +11,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 
-from dlhw.errors import Stopped, UserError
+from dlhw.errors import Stopped
 from dlhw.run_folder import BEST, LAST
 
 COST = 0.02  # share of the time that may go into last.ckpt
@@ -81,10 +81,6 @@ class Checkpoints(Checkpoint):
             raise self._stopped(self.signals.signum, "while the test split was scored")
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if self.monitor not in trainer.callback_metrics:
-            raise UserError(
-                f"task.monitor={self.monitor.removeprefix('val/')} is not measured; there are {', '.join(trainer.callback_metrics)}"
-            )
         value = self.sign * float(trainer.callback_metrics[self.monitor])
         if value > self.best_value or self.best_epoch < 0:
             self.best_epoch, self.best_value = trainer.current_epoch, -math.inf if math.isnan(value) else value

@@ -86,7 +86,7 @@ def shift(pictures: Tensor, offset: Tensor, border: int) -> Tensor:
 
 
 def turn(pictures: Tensor, angle: Tensor, zoom: Tensor) -> Tensor:
-    """Turn each picture about its centre by ``angle`` (B,), in radians, and enlarge it by ``zoom`` (B,); bilinear, the border is mirrored."""
+    """Turn each picture about its centre by ``angle`` (B,), in radians, enlarged by ``zoom`` (B,); bilinear, the border is mirrored."""
     cos, sin, nothing = angle.cos() / zoom, angle.sin() / zoom, torch.zeros_like(angle)
     matrices = torch.stack([torch.stack([cos, -sin, nothing], dim=1), torch.stack([sin, cos, nothing], dim=1)], dim=1)  # (B, 2, 3)
     grid = F.affine_grid(matrices.to(pictures.dtype), list(pictures.shape), align_corners=False)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 SYMMETRIES = {"none": 1, "rotations": 4, "dihedral": 8}
 
 
-def act(picture: NDArray, element: int) -> NDArray:
+def act(picture: NDArray[np.int64], element: int) -> NDArray[np.int64]:
     """Apply an element to the last two axes: mirror left-right from 4 on, then ``element % 4`` quarter turns."""
     flipped = np.flip(picture, -1) if element >= 4 else picture
     return np.rot90(flipped, element % 4, (-2, -1))

@@ -89,6 +89,10 @@ class Classification(SupervisedTask):
         views = (dihedral(x, torch.full_like(index, element)) for element in range(8))
         return logits, targets, index, torch.stack([self.probabilities(self.evaluated(view).float()) for view in views]).mean(dim=0)
 
+    @property
+    def measured(self) -> tuple[str, ...]:
+        return ("loss", *self.metrics)
+
     def metrics_of(self, collected: tuple[Tensor, ...], split: str) -> dict[str, Tensor]:
         logits, targets, _, *averaged = collected
         values = self._scores(self.probabilities(logits), targets)

@@ -63,6 +63,11 @@ class SupervisedTask(L.LightningModule):
         """Metrics of a whole split from its outputs."""
 
     @property
+    @abstractmethod
+    def measured(self) -> tuple[str, ...]:
+        """The names of what :meth:`metrics_of` gives for the validation split, one of which is monitored."""
+
+    @property
     def evaluated(self) -> nn.Module:
         """The network that is scored and used: the averaged copy where there is one."""
         return self.average.module if self.average else self.net

@@ -1,0 +1,126 @@
+"""Whatever is wrong on the command line is told in one line before the first epoch, and no run is harmed."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from harness import ROOT, Shell, result
+
+from dlhw.errors import UserError
+from dlhw.specs import wants
+
+SMALL = ("trainer=smoke", "trainer.accelerator=cpu", "model.channels=[4]", "model.hidden=[8]")
+CORES = os.cpu_count() or 1
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("task=digitz", "digits"),  # Hydra lists what there is
+        ("model=cn", "cnn_pool"),
+        ("optim=adamm", "adamw"),
+        ("optim.learning_rate=1", "optim.learning_rate"),
+        ("trainer.max_epoch=1", "trainer.max_epoch"),
+        ("optim.lr=fast", "fast"),
+        ("trainer.max_epochs=1.5", "1.5"),
+        ("experiment=digits/softmaxx", "there is no experiment digits/softmaxx; near it: digits/softmax"),
+        ("experiment=nothing", "digits/softmax"),
+        ("experiment=digits/softmax,bloodmnist/softmax", "start one sweep for each"),
+    ],
+)
+def test_unknown_names_and_types(shell: Shell, word: str, told: str) -> None:
+    text = shell.run(word, status=1)
+    assert told in text
+    assert "Traceback" not in text
+    assert not (shell.folder / "outputs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["optim.lr=-1"], "optim.lr=-1.0 is out of range: above 0"),
+        (["task=medmnist"], "task.data.flag must be given"),
+        (["model.pool=maximum"], "model.pool=maximum is not one of none, max, avg"),
+        (["model.channels=[4,4,4,4]"], "after 4 poolings nothing is left of 8x8 pictures"),
+        (["task.module.label_smoothing=1"], "task.module.label_smoothing=1 is out of range"),
+        (["task.data.batch_size=0"], "task.data.batch_size=0 is out of range"),
+        (["task.monitor=accuracy"], "task.monitor=accuracy is not measured: one of loss, acc, auc"),
+        (["trainer.accelerator=abacus"], "trainer.accelerator=abacus"),
+        (["trainer.strategy=abacus"], "strategy=abacus"),
+        ([f"trainer.devices={CORES + 1}"], f"this machine has {CORES} cores"),
+        (["trainer.devices=0"], "devices=0"),
+        ([f"trainer.threads={CORES + 1}"], f"this machine has {CORES} cores"),
+        (["trainer.precision=16-mixed", "optim.clip_norm=1"], "use bf16-mixed or 32-true"),
+        (["+trainer.callbacks.x._target_=lightning.pytorch.callbacks.EarlyStopping"], "trainer.callbacks.x: "),
+        (["warm_start=nowhere"], "warm_start=nowhere: there is no checkpoints/best.ckpt in it"),
+    ],
+)
+def test_wrong_settings(shell: Shell, words: list[str], told: str) -> None:
+    text = shell.run(*SMALL, *words, status=1)
+    assert [line for line in text.splitlines() if line.startswith("error: ") and told in line]
+    assert "Traceback" not in text
+    assert "started" not in text
+    assert not shell.runs()
+
+
+def test_a_device_that_is_not_there(shell: Shell) -> None:
+    """Also on a machine with a GPU: it has not a hundred."""
+    text = shell.run(*SMALL, "trainer.accelerator=gpu", "trainer.devices=100", status=1)
+    assert "error: trainer.accelerator=gpu, devices=100" in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("place", ["file/below", "/proc/outputs"])
+def test_an_output_folder_that_cannot_be_written(shell: Shell, place: str) -> None:
+    (shell.folder / "file").write_text("")
+    text = shell.run(*SMALL, f"output_root={place}", status=1)
+    assert f"error: {place}/" in text
+    assert "cannot be written" in text
+    assert "output_root=FOLDER" in text
+    assert "Traceback" not in text
+
+
+@dataclass
+class WaveSpec:
+    """Data of a kind that no network here wants."""
+
+
+def test_an_impossible_pair() -> None:
+    with pytest.raises(UserError, match="cnn wants WaveSpec, got int: choose another model for this task"):
+        wants(3, WaveSpec, "cnn")
+
+
+@pytest.mark.parametrize(("rate", "loss"), [("1e30", "nan|inf"), ("1e4", "nan|inf")])
+def test_a_loss_that_is_not_finite(shell: Shell, rate: str, loss: str) -> None:
+    text = shell.run(*SMALL, "optim=sgd", f"optim.lr={rate}", "trainer.max_epochs=20", "trainer.precision=32-true", status=1)
+    [line] = [line for line in text.splitlines() if line.startswith("error: ")]
+    assert any(f"the loss is {kind} in epoch " in line for kind in loss.split("|"))
+    assert "Traceback" not in text
+    assert result(shell.only_run())["status"] == "running"
+
+
+def python(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """A process of its own, as a user starts it."""
+    return subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "told"),
+    [
+        (["--help"], 0, "One run:   python train.py task=bloodmnist"),
+        (["optim.learning_rate=1"], 1, "optim.learning_rate"),
+        (["optim.lr=0"], 1, "optim.lr=0.0 is out of range"),
+        (["--cfg", "job"], 0, "max_epochs: 20"),
+    ],
+)
+def test_quick_answers_import_no_torch(tmp_path: Path, words: list[str], status: int, told: str) -> None:
+    ended = python("-X", "importtime", str(ROOT / "train.py"), *words, folder=tmp_path)
+    imported = {line.rsplit("|", 1)[1].strip() for line in ended.stderr.splitlines() if line.startswith("import time:")}
+    messages = "\n".join(line for line in (ended.stdout + ended.stderr).splitlines() if not line.startswith("import time:"))
+    assert ended.returncode == status
+    assert told in messages
+    assert "hydra.main" in imported
+    assert not {"torch", "lightning", "numpy"} & imported

@@ -1,0 +1,153 @@
+"""Everything in conf/ composes and fits the code, and what is wrong is refused before it does anything."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import Shell, composed
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from dlhw.config import CONF, bind, check
+from dlhw.errors import UserError
+from dlhw.launch import experiment_names
+
+TASKS = [path.stem for path in sorted((CONF / "task").glob("*.yaml"))]
+MODELS = [path.stem for path in sorted((CONF / "model").glob("*.yaml"))]
+# What a task cannot know by itself.
+GIVEN = {"medmnist": ["task.data.flag=breastmnist"], "images": ["task.data.path=pictures"]}
+
+
+def assert_fits(cfg: DictConfig) -> None:
+    with open_dict(cfg):
+        cfg.pop("hydra", None)
+    check(cfg)
+    bind(cfg)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("task", TASKS)
+def test_every_pair_fits(task: str, model: str) -> None:
+    assert_fits(composed(f"task={task}", f"model={model}", *GIVEN.get(task, [])))
+
+
+@pytest.mark.parametrize("group", ["optim", "trainer"])
+def test_every_other_group_fits(group: str) -> None:
+    for path in sorted((CONF / group).glob("*.yaml")):
+        if path.stem != "base":
+            assert_fits(composed(f"{group}={path.stem}"))
+
+
+@pytest.mark.parametrize("experiment", experiment_names())
+def test_every_experiment_fits_with_its_grid(experiment: str) -> None:
+    cfg = composed(f"experiment={experiment}", hydra=True)
+    grid = OmegaConf.to_container(cfg.hydra.sweeper.params) if cfg.hydra.sweeper.params else {}
+    assert isinstance(grid, dict)
+    for key, values in grid.items():
+        options = str(values).split(",")
+        if (CONF / key).is_dir():
+            assert all((CONF / key / f"{option}.yaml").is_file() for option in options)
+        else:
+            assert OmegaConf.select(cfg, key, default="no such key") != "no such key", f"{experiment}: {key}"
+    assert_fits(cfg)
+    assert_fits(composed(f"experiment={experiment}", *(f"{key}={str(values).split(',')[-1]}" for key, values in grid.items())))
+
+
+@pytest.fixture(scope="module")
+def usual() -> DictConfig:
+    return composed()
+
+
+RANGES = [
+    ("seed", [0, 4294967295], [-1, 4294967296]),
+    ("task.mode", ["min", "max"], ["best"]),
+    ("trainer.max_epochs", [1], [0, -1]),
+    ("trainer.steps_per_call", [1], [0]),
+    ("trainer.num_nodes", [1], [0]),
+    ("trainer.steps_per_epoch", [1, None], [0]),
+    ("trainer.patience", [1, None], [0]),
+    ("trainer.threads", [1, None], [0]),
+    ("trainer.min_delta", [0.0], [-0.1]),
+    ("trainer.precision", ["auto", "32-true", "bf16-mixed"], ["fp8", "32"]),
+    ("optim.lr", [1e-9], [0.0, -1.0, float("nan")]),
+    ("optim.weight_decay", [0.0], [-0.1]),
+    ("optim.schedule", ["constant", "cosine", "onecycle", "step"], ["linear"]),
+    ("optim.warmup", [0.0, 0.9], [1.0, -0.1]),
+    ("optim.step_every", [1.0], [0.0, 1.1]),
+    ("optim.step_factor", [1.0], [0.0, 1.1]),
+    ("optim.clip_norm", [None, 0.1], [0.0, -1.0]),
+    ("optim.accumulate", [1], [0]),
+    ("optim.ema", [None, 0.5], [0.0, 1.0]),
+]
+
+
+@pytest.mark.parametrize(("key", "right", "wrong"), RANGES, ids=[key for key, _, _ in RANGES])
+def test_ranges(usual: DictConfig, key: str, right: list[Any], wrong: list[Any]) -> None:
+    for value in right:
+        cfg = usual.copy()
+        OmegaConf.update(cfg, key, value)
+        check(cfg)
+    for value in wrong:
+        cfg = usual.copy()
+        OmegaConf.update(cfg, key, value)
+        with pytest.raises(UserError, match=f"{key}={value} is out of range: ") as caught:
+            check(cfg)
+        assert len(str(caught.value)) > len(f"{key}={value} is out of range: ")  # says what would be right
+
+
+def test_what_must_be_given(usual: DictConfig) -> None:
+    with pytest.raises(UserError, match=r"task\.data\.flag must be given"):
+        check(composed("task=medmnist"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["+trainer.callbacks.x._target_=os.mkdir", "+trainer.callbacks.x.path=made"],
+        ["model._target_=os.mkdir", "+model.path=made"],
+        ["+task.data.x=[{_target_:os.mkdir,path:made}]"],
+        ["+trainer.callbacks.x._target_=dlhw.result.subprocess.run", "+trainer.callbacks.x.args=[mkdir,made]"],
+        # Hydra's own instantiate, which a module of ours imports, would call what it is given
+        ["+trainer.callbacks.x._target_=dlhw.training.instantiate", "+trainer.callbacks.x.config={_target_:os.mkdir,path:made}"],
+        ["+trainer.callbacks.x._target_=dlhw.training.instantiate", "+trainer.callbacks.x.config=made"],
+    ],
+)
+def test_foreign_targets_are_refused_before_they_are_called(shell: Shell, words: list[str]) -> None:
+    text = shell.run("trainer.accelerator=cpu", *words, status=1)
+    assert "_target_=" in text
+    assert "is refused" in text or "does not exist" in text
+    assert "Traceback" not in text
+    assert not (shell.folder / "made").exists()
+
+
+def test_a_configuration_file_builds_no_objects(tmp_path: Path) -> None:
+    """YAML tags that build objects are not obeyed."""
+    path = tmp_path / "config.yaml"
+    path.write_text(f"x: !!python/object/apply:os.mkdir ['{tmp_path / 'made'}']\n")
+    with pytest.raises(Exception, match="python/object"):
+        OmegaConf.load(path)
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("model.chanels", r"model\.chanels is not a knob of dlhw\.models\.cnn\.CNN, which takes spec, channels, kernel"),
+        ("task.data.batchsize", r"task\.data\.batchsize is not a knob of .*DigitsData, which takes normalize, batch_size"),
+        ("task.module.sed", r"task\.module\.sed is not a knob of .*Classification, which takes .*label_smoothing.*seed"),
+        ("optim.optimizer.momentun", r"optim\.optimizer\.momentun is not a knob of torch\.optim\.Adam"),
+    ],
+)
+def test_unknown_knobs(usual: DictConfig, key: str, message: str) -> None:
+    """A key that an experiment file misspells is not caught by Hydra."""
+    cfg = usual.copy()
+    with open_dict(cfg):
+        OmegaConf.update(cfg, key, 1, force_add=True)
+    with pytest.raises(UserError, match=message):
+        bind(cfg)
+
+
+def test_unknown_target(usual: DictConfig) -> None:
+    cfg = usual.copy()
+    cfg.model._target_ = "dlhw.models.cnn.NoSuchNetwork"
+    with pytest.raises(UserError, match=r"model\._target_=dlhw\.models\.cnn\.NoSuchNetwork does not exist"):
+        bind(cfg)
