@@ -24,7 +24,14 @@ def answers(rounds: int) -> list[dict[str, object]]:
 
 def sweep(rounds: int) -> dict[str, object]:
     """20 runs of 30 steps in one sweep against a process for each; the processes are timed ``rounds`` times, in turn with the sweep."""
-    settings = ["task=digits", "model=cnn_pool", "trainer.max_epochs=1", f"trainer.steps_per_epoch={STEPS}", "task.data.batch_size=32"]
+    settings = [
+        "task=digits",
+        "model=cnn_pool",
+        "trainer.max_epochs=1",
+        f"trainer.steps_per_epoch={STEPS}",
+        "task.data.batch_size=32",
+        "trainer.final_pictures=false",
+    ]
     processes: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         processes += [_seconds([*settings, f"seed={seed}", f"output_root={folder}/single"]) for seed in range(rounds)]

@@ -65,7 +65,7 @@ def classification_metrics(spec: ImageSpec) -> MetricCollection:
     Takes probabilities (N, K) and targets (N,), or (N, K) for multi-label sets.
     """
     k = spec.outputs
-    curves: dict[str, Metric] = {
+    curves: dict[str, Metric | MetricCollection] = {
         "auc": OneAgainstRest(binary_auroc, first=1 if spec.labels == "binary-class" else 0),
         "average_precision": OneAgainstRest(binary_average_precision),
     }

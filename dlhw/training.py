@@ -1,6 +1,7 @@
 """One training, put together: data, network, task and Trainer of a configuration, the score on the test split, the result."""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -149,7 +150,7 @@ def shown(metrics: dict[str, float]) -> str:
 def logging_to(folder: Path) -> Iterator[None]:
     """Send this package's log to the terminal and to the run's ``log.txt``."""
     package = logging.getLogger("dlhw")
-    package.setLevel(logging.INFO)
+    package.setLevel(logging.WARNING if int(os.environ.get("LOCAL_RANK", 0)) else logging.INFO)  # of several devices the first one tells
     to_file = logging.FileHandler(folder / run_folder.LOG)
     to_file.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
     handlers: list[logging.Handler] = [to_file, TerminalLog()]

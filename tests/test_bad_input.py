@@ -4,13 +4,16 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness import ROOT, Shell, result
 
 from dlhw.errors import UserError
 from dlhw.specs import wants
+from dlhw.tasks.classify import Classification
 
 SMALL = ("trainer=smoke", "trainer.accelerator=cpu", "model.channels=[4]", "model.hidden=[8]")
 CORES = os.cpu_count() or 1
@@ -93,13 +96,29 @@ def test_an_impossible_pair() -> None:
         wants(3, WaveSpec, "cnn")
 
 
-@pytest.mark.parametrize(("rate", "loss"), [("1e30", "nan|inf"), ("1e4", "nan|inf")])
-def test_a_loss_that_is_not_finite(shell: Shell, rate: str, loss: str) -> None:
-    text = shell.run(*SMALL, "optim=sgd", f"optim.lr={rate}", "trainer.max_epochs=20", "trainer.precision=32-true", status=1)
+def let_the_loss_be(value: float) -> None:
+    """In the seventh step of the training."""
+    step, count = Classification._step, iter(range(1, 1000))
+
+    def _step(self: Classification, *arguments: Any) -> Any:
+        loss, sums = step(self, *arguments)
+        return (loss * value if next(count) == 7 else loss), sums
+
+    Classification._step = _step  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite(shell: Shell, value: float) -> None:
+    text = shell.run(*SMALL, prepare=[partial(let_the_loss_be, value)], status=1)
     [line] = [line for line in text.splitlines() if line.startswith("error: ")]
-    assert any(f"the loss is {kind} in epoch " in line for kind in loss.split("|"))
+    assert f"the loss is {value} in epoch 2, step 2: " in line  # five steps an epoch
     assert "Traceback" not in text
     assert result(shell.only_run())["status"] == "running"
+
+
+def test_a_learning_rate_that_is_far_too_high(shell: Shell) -> None:
+    text = shell.run(*SMALL, "optim=sgd", "optim.lr=1e30", "trainer.precision=32-true", status=1)
+    assert "in epoch 1, step 2: a lower optim.lr" in text
 
 
 def python(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:

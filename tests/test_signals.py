@@ -12,6 +12,7 @@ from test_resume import EVERYTHING
 from dlhw.checkpoint_file import load_checkpoint
 
 TASK = "dlhw.tasks.classify.Classification"
+LIGHTNING = "lightning.pytorch.trainer.connectors.logger_connector.logger_connector._LoggerConnector"
 SHORT = (*EVERYTHING, "trainer.max_epochs=2", "trainer.patience=null", "trainer.test_every_epoch=true")
 SWEEP = ("-m", "trainer=smoke", "trainer.accelerator=cpu", "model.channels=[4]", "model.hidden=[8]", "seed=0,1,2")
 STATUS = {signal.SIGTERM: 143, signal.SIGINT: 130}
@@ -26,17 +27,20 @@ def whole(starter: Starter, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("signum", "method", "call", "place"),
+    ("signum", "where", "name", "call", "place"),
     [
-        (signal.SIGTERM, "training_step", 3, (0, 7)),  # the third call is for steps 7 to 9, and stops after the first of them
-        pytest.param(signal.SIGINT, "training_step", 9, (1, 4), marks=pytest.mark.slow),
-        (signal.SIGINT, "validation_step", 2, (0, 19)),
-        pytest.param(signal.SIGTERM, "validation_step", 3, (1, 19), marks=pytest.mark.slow),
-        (signal.SIGTERM, "test_step", 1, (2, 0)),
+        (signal.SIGTERM, TASK, "training_step", 3, (0, 7)),  # the third call is for steps 7 to 9, and stops after the first of them
+        pytest.param(signal.SIGINT, TASK, "training_step", 9, (1, 4), marks=pytest.mark.slow),
+        (signal.SIGINT, TASK, "validation_step", 2, (0, 19)),
+        pytest.param(signal.SIGTERM, TASK, "validation_step", 3, (1, 19), marks=pytest.mark.slow),
+        (signal.SIGTERM, LIGHTNING, "on_epoch_end", 2, (1, 1)),  # after the epoch has been saved: Lightning would end with status 0
+        (signal.SIGTERM, TASK, "test_step", 1, (2, 0)),
     ],
 )
-def test_signal_saves_the_state(shell: Shell, whole: Path, signum: signal.Signals, method: str, call: int, place: tuple[int, int]) -> None:
-    text = shell.run(*SHORT, prepare=[partial(signal_at, TASK, method, call, signum)], status=STATUS[signum])
+def test_signal_saves_the_state(
+    shell: Shell, whole: Path, signum: signal.Signals, where: str, name: str, call: int, place: tuple[int, int]
+) -> None:
+    text = shell.run(*SHORT, prepare=[partial(signal_at, where, name, call, signum)], status=STATUS[signum])
     last_line = text.splitlines()[-1]
     assert re.match(f"stopped by {signum.name} .*; the same command goes on from there: .*outputs/digits", last_line)
     assert "Traceback" not in text
@@ -72,8 +76,8 @@ def test_interrupt_before_the_training(shell: Shell, words: tuple[str, ...]) -> 
 
 
 def test_second_signal_ends_at_once(shell: Shell) -> None:
-    """The first comes before the third step is begun, the second before its gradient is computed."""
-    prepare = [partial(signal_at, TASK, method, 3, signal.SIGINT) for method in ("training_step", "normalized")]
+    """The first comes before the third call, the second within it."""
+    prepare = [partial(signal_at, TASK, method, 3, signal.SIGINT) for method in ("training_step", "_step")]
     text = shell.run(*SHORT, "trainer.steps_per_call=1", prepare=prepare, status=130)
     assert "Traceback" not in text
     assert not (shell.only_run() / LAST).exists()

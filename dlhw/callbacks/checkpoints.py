@@ -29,9 +29,15 @@ class Signals:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Signals":
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            self._before[signum] = signal.signal(signum, self._note)
+        self._before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
+        self.listen()
         return self
+
+    def listen(self) -> None:
+        """Take the signals over, also from Lightning, which at the start of a loop puts a handler before this one that would end the
+        process with status 0, or wait for devices that know of no signal."""
+        for signum in self._before:
+            signal.signal(signum, self._note)
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         if self.signum is not None:
@@ -68,6 +74,12 @@ class Checkpoints(Checkpoint):
         if trainer.world_size == 1:  # several devices can stop between two calls only: within one, each waits for the others' gradients
             pl_module.asked_to_stop = lambda: self.signals.signum is not None
         self._written_at = time.monotonic()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        self.signals.listen()
+
+    def on_test_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        self.signals.listen()
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         self._write_or_stop(trainer, pl_module, due=time.monotonic() - self._written_at > LONGEST)

@@ -45,6 +45,8 @@ class Augment:
         for name, value in knobs.items():
             if value < 0:
                 raise UserError(f"task.module.augment.{name}={value} is out of range: 0 or more")
+        if translate != int(translate):
+            raise UserError(f"task.module.augment.translate={translate} must be a whole number of pixels")
         if not 0 <= affine_share <= 1:
             raise UserError(f"task.module.augment.affine_share={affine_share} is out of range: 0 to 1")
         self.dihedral, self.translate, self.affine_share = dihedral, translate, affine_share
@@ -86,11 +88,14 @@ def shift(pictures: Tensor, offset: Tensor, border: int) -> Tensor:
 
 
 def turn(pictures: Tensor, angle: Tensor, zoom: Tensor) -> Tensor:
-    """Turn each picture about its centre by ``angle`` (B,), in radians, enlarged by ``zoom`` (B,); bilinear, the border is mirrored."""
+    """Turn each picture about its centre by ``angle`` (B,), in radians, enlarged by ``zoom`` (B,): bilinear, with a mirrored border."""
+    _, _, h, w = pictures.shape
     cos, sin, nothing = angle.cos() / zoom, angle.sin() / zoom, torch.zeros_like(angle)
-    matrices = torch.stack([torch.stack([cos, -sin, nothing], dim=1), torch.stack([sin, cos, nothing], dim=1)], dim=1)  # (B, 2, 3)
-    grid = F.affine_grid(matrices.to(pictures.dtype), list(pictures.shape), align_corners=False)
-    return F.grid_sample(pictures, grid, padding_mode="reflection", align_corners=False)
+    rows = [cos, -sin * (h / w), nothing], [sin * (w / h), cos, nothing]  # the grid's unit is half the width in x, half the height in y
+    matrices = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)  # (B, 2, 3)
+    with torch.autocast(pictures.device.type, enabled=False):  # in bfloat16 the grid would be off by up to a pixel in 224
+        grid = F.affine_grid(matrices, list(pictures.shape), align_corners=False)
+        return F.grid_sample(pictures, grid, padding_mode="reflection", align_corners=False)
 
 
 def relight(pictures: Tensor, brightness: Tensor, contrast: Tensor, colour: Tensor) -> Tensor:

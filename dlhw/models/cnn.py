@@ -9,6 +9,7 @@ from typing import TypeVar
 from torch import Tensor, nn
 
 from dlhw.errors import UserError
+from dlhw.layers.batch_norm import BatchNorm1d
 from dlhw.specs import ImageSpec, wants
 
 T = TypeVar("T")
@@ -70,7 +71,10 @@ class CNN(nn.Module):
         whole_picture = choose({"none": False, "avg": True}, global_pool, "global_pool")
         if self.softmax and spec.labels == "multi-label":
             raise UserError("model.softmax=output: the labels of a multi-label set do not exclude each other, so only none fits")
-        if kernel < 1 or kernel % 2 == 0:
+        for name, widths in (("channels", channels), ("hidden", hidden)):
+            if any(width < 1 for width in widths):
+                raise UserError(f"model.{name}={list(widths)} is out of range: each at least 1")
+        if kernel < 1 or kernel % 2 != 1:
             raise UserError(f"model.kernel={kernel} must be odd, so that the padding keeps the size")
         if not 0 <= dropout < 1:
             raise UserError(f"model.dropout={dropout} is out of range: 0 to below 1")
@@ -99,7 +103,7 @@ class CNN(nn.Module):
         for after in hidden:
             layers.append(nn.Linear(wide, after))
             if norm[1]:
-                layers.append(nn.BatchNorm1d(after))
+                layers.append(BatchNorm1d(after))
             layers += [nonlinearity(), *([nn.Dropout(dropout)] if dropout else [])]
             wide = after
         self.classifier = nn.Sequential(*layers, nn.Linear(wide, spec.outputs))

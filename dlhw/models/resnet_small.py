@@ -38,14 +38,15 @@ class Residual(nn.Module):
 class ResNetSmall(nn.Module):
     """Stages of one convolution and some residual blocks, max-pooling between them, then mean and maximum over place and orientation.
 
-    With ``symmetry: dihedral`` the logits of a square picture of even side are the same for its eight turned and mirrored views.
+    With ``symmetry: dihedral`` the logits of a square picture are the same for its eight turned and mirrored views, if no pooling meets an
+    odd side: with three stages, if the side is divisible by four.
 
     Args:
         widths: channels of each stage, over all orientations; divisible by the order of the group.
         blocks: residual blocks of each stage.
-        stem: side of the first filters.
+        stem: side of the first filters, odd; the padding keeps the size.
         symmetry: none, rotations (4 quarter turns), dihedral (8: with mirror images).
-        dropout: before the last layer.
+        dropout: share of values dropped before the last layer.
 
     Shapes: (B, C, H, W) -> (B, K).
     """
@@ -63,12 +64,16 @@ class ResNetSmall(nn.Module):
         super().__init__()
         wants(spec, ImageSpec, "resnet_small")
         self.order = choose(SYMMETRIES, symmetry, "symmetry")
-        if len(widths) != len(blocks):
+        if not widths or len(widths) != len(blocks):
             raise UserError(f"model.widths={list(widths)} and model.blocks={list(blocks)} must have one value for each stage")
-        if any(width % self.order for width in widths):
-            raise UserError(f"model.widths={list(widths)} must be divisible by {self.order} with model.symmetry={symmetry}")
-        if stem % 2 == 0:
+        if any(width < 1 or width % self.order for width in widths):
+            raise UserError(f"model.widths={list(widths)} must be at least 1 and divisible by {self.order} (model.symmetry={symmetry})")
+        if any(residuals < 0 for residuals in blocks):
+            raise UserError(f"model.blocks={list(blocks)} is out of range: each 0 or more")
+        if stem < 1 or stem % 2 != 1:
             raise UserError(f"model.stem={stem} must be odd, so that the padding keeps the size")
+        if not 0 <= dropout < 1:
+            raise UserError(f"model.dropout={dropout} is out of range: 0 to below 1")
         if min(spec.height, spec.width) < 2 ** (len(widths) - 1):
             raise UserError(f"model.widths={list(widths)}: {spec.height}x{spec.width} pictures are too small for so many stages")
         fields = [width // self.order for width in widths]

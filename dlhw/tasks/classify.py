@@ -53,20 +53,28 @@ class Classification(SupervisedTask):
         self.augment = Augment(**(augment or {}))
         if spec.height != spec.width and (self.augment.dihedral or tta == "dihedral"):
             raise UserError(f"augment.dihedral and tta=dihedral turn pictures by a quarter, so {spec.height}x{spec.width} ones do not fit")
+        if self.augment.translate >= min(spec.height, spec.width):
+            raise UserError(
+                f"task.module.augment.translate={self.augment.translate} is out of range: "
+                f"below {min(spec.height, spec.width)}, the smaller side of the pictures"
+            )
         self.label_smoothing, self.tta = label_smoothing, tta
         self.metrics = classification_metrics(spec)
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("scale", 1 / torch.tensor(spec.std).view(1, -1, 1, 1), persistent=False)
 
     def normalized(self, pictures: Tensor) -> Tensor:
-        """uint8 (B, H, W, C) -> float32 (B, C, H, W), channels-last in memory."""
-        return (_unit(pictures) - self.mean) * self.scale
+        """uint8 (B, H, W, C) -> what the network takes: (B, C, H, W) in the type of its weights, channels-last in memory."""
+        return self._scaled(_unit(pictures))
+
+    def _scaled(self, pictures: Tensor) -> Tensor:
+        return ((pictures - self.mean) * self.scale).to(self.mean.dtype)  # the buffers are converted with the weights
 
     def _step(self, batch: Batch, split: str) -> tuple[Tensor, dict[str, Tensor]]:
         pictures, targets, index = batch
         x = self.augment(_unit(pictures), self.seed, self.epoch, index)
-        logits = self.net((x - self.mean) * self.scale).float()  # (B, K)
-        return self.loss(logits, targets, self.label_smoothing), {"acc": right(logits.detach(), targets).sum()}
+        logits = self.net(self._scaled(x)).float()  # (B, K)
+        return self.loss(logits, targets, self.label_smoothing), {"acc": right(self.probabilities(logits.detach()), targets).sum()}
 
     def loss(self, logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         """Mean over the samples; ``logits`` (B, K), ``targets`` int64 (B,) or float32 (B, K)."""
@@ -99,7 +107,7 @@ class Classification(SupervisedTask):
         for probabilities in averaged:
             of_views = self._scores(probabilities, targets)
             values |= {f"{name}_tta": of_views[name] for name in ("acc", "auc")}
-        share = torch.stack([self.loss(logits, targets) * len(targets), torch.tensor(float(len(targets)), device=logits.device)])
+        share = torch.stack([self.loss(logits, targets) * len(targets), logits.new_tensor(len(targets))])
         total, samples = self.trainer.strategy.reduce(share, reduce_op="sum")  # over the devices, each with its part of the split
         return {"loss": total / samples, **values}
 

@@ -40,6 +40,8 @@ class SupervisedTask(L.LightningModule):
         self.net, self.spec, self.optimization, self.seed = net, spec, optimization, seed
         ema = optimization.settings.ema
         self.average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(ema), use_buffers=True) if ema else None
+        if self.average:
+            self.average.requires_grad_(False)  # several devices would wait for its gradients
         self.asked_to_stop: Callable[[], bool] = lambda: False  # looked at between optimizer steps
         self.epoch, self.step, self.seconds = 0, 0, 0.0  # where the training is, and the seconds that its steps took
         self._sums: dict[str, float] = {}  # of this epoch so far: sums over samples

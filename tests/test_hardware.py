@@ -1,0 +1,67 @@
+"""What is asked of the machine, against what the machine itself says."""
+
+import ctypes
+import os
+import platform
+from pathlib import Path
+
+import pytest
+import torch
+
+from dlhw.errors import UserError
+from dlhw.hardware import computes_bf16, device_name, keep_pages, set_threads
+
+CPUINFO = Path("/proc/cpuinfo")
+
+
+def test_pages_are_kept_on_glibc_and_nowhere_else(monkeypatch):
+    keep_pages.cache_clear()
+    try:
+        on_glibc = hasattr(ctypes.CDLL(None), "gnu_get_libc_version")
+    except TypeError:  # Windows has no library of the process itself
+        on_glibc = False
+    assert keep_pages() is on_glibc
+    keep_pages.cache_clear()
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: pytest.fail("nothing to call"))
+    assert keep_pages() is False
+    keep_pages.cache_clear()
+
+
+@pytest.mark.parametrize("threads", [0, -1, (os.cpu_count() or 1) + 1])
+def test_threads_that_the_machine_lacks_are_refused(threads):
+    before = torch.get_num_threads()
+    with pytest.raises(UserError, match=f"trainer.threads={threads}: this machine has {os.cpu_count()} cores, so 1 to {os.cpu_count()} is"):
+        set_threads(threads)
+    assert torch.get_num_threads() == before
+
+
+def test_threads_are_set_where_a_number_is_given():
+    before = torch.get_num_threads()
+    try:
+        set_threads(None)
+        assert torch.get_num_threads() == before
+        set_threads(os.cpu_count())
+        assert torch.get_num_threads() == os.cpu_count()
+        set_threads(1)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.skipif(not CPUINFO.exists() or platform.machine() != "x86_64", reason="needs /proc/cpuinfo of an x86 processor")
+def test_bfloat16_in_hardware_is_what_the_processor_lists():
+    flags = next(line for line in CPUINFO.read_text().splitlines() if line.startswith("flags")).split()
+    assert computes_bf16(torch.device("cpu")) == bool({"avx512_bf16", "amx_tile"} & set(flags))
+
+
+def test_bfloat16_on_other_devices(monkeypatch):
+    assert computes_bf16(torch.device("mps")) is False
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
+    assert computes_bf16(torch.device("cuda")) is False  # emulation does not count
+
+
+@pytest.mark.skipif(not CPUINFO.exists() or "model name" not in CPUINFO.read_text(), reason="needs a /proc/cpuinfo with a model name")
+def test_the_processor_is_named_with_its_threads():
+    model = next(line for line in CPUINFO.read_text().splitlines() if line.startswith("model name")).partition(":")[2].strip()
+    assert device_name(torch.device("cpu")) == f"{model} ({torch.get_num_threads()} threads)"

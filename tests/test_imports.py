@@ -1,0 +1,56 @@
+"""What may import what: models know specs, tasks know batches, only the run layer knows Hydra, the report knows results."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "dlhw"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+# Files by the beginning of their path below dlhw/, and what they must not import.
+FORBIDDEN = {
+    "layers/": ("dlhw.models", "dlhw.tasks", "dlhw.data", "lightning", "omegaconf"),
+    "models/": ("dlhw.tasks", "dlhw.data", "dlhw.callbacks", "lightning", "omegaconf"),
+    "tasks/": ("dlhw.models", "dlhw.layers", "dlhw.callbacks", "dlhw.training", "omegaconf"),
+    "data/": ("dlhw.models", "dlhw.tasks", "dlhw.callbacks", "omegaconf"),
+    "callbacks/": ("dlhw.models", "dlhw.tasks", "dlhw.training", "omegaconf"),
+    "report/": ("dlhw.models", "dlhw.tasks", "dlhw.data", "dlhw.callbacks", "dlhw.training", "dlhw.checkpoint_file", "lightning", "torch"),
+    "specs.py": ("torch", "numpy", "lightning", "omegaconf"),
+    "errors.py": ("torch", "numpy", "lightning", "omegaconf", "dlhw"),
+    "launch.py": ("torch", "numpy", "lightning"),
+    "config.py": ("torch", "numpy", "lightning"),
+    "run_folder.py": ("torch", "numpy", "lightning"),
+    "atomic_file.py": ("torch", "numpy", "lightning"),
+}
+MAY_IMPORT_HYDRA = {"config.py", "launch.py", "result.py", "run_folder.py", "trainer.py", "training.py"}
+
+
+def imports(path: Path) -> set[str]:
+    """The dotted names that a file imports, wherever in it; of ``from a import b`` both ``a`` and ``a.b``."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def of(found: set[str], package: str) -> set[str]:
+    return {name for name in found if name == package or name.startswith(f"{package}.")}
+
+
+@pytest.mark.parametrize("part", FORBIDDEN)
+def test_layers(part: str) -> None:
+    files = [path for path in FILES if path.relative_to(PACKAGE).as_posix().startswith(part)]
+    assert files
+    wrong = [f"{path.name}: {name}" for path in files for package in FORBIDDEN[part] for name in sorted(of(imports(path), package))]
+    assert not wrong
+
+
+def test_hydra_stays_in_the_run_layer() -> None:
+    users = {path.relative_to(PACKAGE).as_posix() for path in FILES if of(imports(path), "hydra")}
+    assert users <= MAY_IMPORT_HYDRA | {"plugins/hydra_plugins/grid_sweeper.py"}
