@@ -24,6 +24,8 @@ def hydra_main(run: Callable[[DictConfig], Any]) -> None:
         if flag in sys.argv:  # Hydra wants it before all overrides or after them
             sys.argv.remove(flag)
             sys.argv.insert(1, "--multirun")
+    # Threads that wait for work sleep instead of spinning: beside any other process, spinning ones hold up each other. Read by torch's import.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         check_experiment_name(sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(_Job(run))()

@@ -214,9 +214,16 @@ def test_left_over_files_are_swept(shell: Shell, finished: Path) -> None:
     assert not any(path.exists() for path in left_over)
 
 
-def test_nothing_goes_through_the_temporary_folder(shell: Shell) -> None:
-    shell.run(*SMALL, TMPDIR="/nowhere")
+def test_nothing_is_written_outside_the_folder(shell: Shell) -> None:
+    """Neither in the folder where the command is given, nor in that for temporary files."""
+    temporary = shell.folder / "temporary"
+    temporary.mkdir(mode=0)
+    shell.run(*SMALL, TMPDIR=str(temporary))
     assert result(shell.only_run())["status"] == "finished"
+    assert {path.name for path in shell.folder.iterdir()} == {"outputs", "temporary", "output-1.txt"}
+    assert not [*temporary.iterdir()]
+    outside = {path for path in (shell.folder / "outputs").rglob("*") if path.is_file() and shell.only_run() not in path.parents}
+    assert not outside
 
 
 @pytest.mark.parametrize("steps_per_call", [1, 4])
