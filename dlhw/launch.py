@@ -24,7 +24,7 @@ def hydra_main(run: Callable[[DictConfig], Any]) -> None:
         if flag in sys.argv:  # Hydra wants it before all overrides or after them
             sys.argv.remove(flag)
             sys.argv.insert(1, "--multirun")
-    # Threads that wait for work sleep instead of spinning: beside any other process, spinning ones hold up each other. Read by torch's import.
+    # Threads that wait for work sleep: beside any other process, spinning ones hold up each other. torch reads this when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         check_experiment_name(sys.argv[1:])
