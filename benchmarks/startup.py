@@ -7,6 +7,7 @@ import tempfile
 import time
 
 RUNS, STEPS = 20, 30
+MISTYPED = ["optim.lrr=1"]
 
 
 def answers(rounds: int) -> list[dict[str, object]]:
@@ -14,7 +15,7 @@ def answers(rounds: int) -> list[dict[str, object]]:
     with tempfile.TemporaryDirectory() as folder:
         tiny = ["task=digits", "model=cnn_pool", "trainer=smoke", f"output_root={folder}"]
         _seconds(tiny)
-        commands = {"--help": ["--help"], "a mistyped key": ["optim.lrr=1"], "a finished run is skipped": tiny}
+        commands = {"--help": ["--help"], "a mistyped key": MISTYPED, "a finished run is skipped": tiny}
         return [
             {"command": name, "seconds": round(statistics.median(times), 2), "most": round(max(times), 2)}
             for name, arguments in commands.items()
@@ -50,5 +51,7 @@ def sweep(rounds: int) -> dict[str, object]:
 
 def _seconds(arguments: list[str]) -> float:
     begin = time.perf_counter()
-    subprocess.run([sys.executable, "train.py", *arguments], capture_output=True, check=False)
+    ended = subprocess.run([sys.executable, "train.py", *arguments], capture_output=True, text=True, check=False)
+    if ended.returncode and arguments != MISTYPED:  # what fails early must not look fast
+        raise SystemExit(f"train.py {' '.join(arguments)} failed: {ended.stderr}")
     return time.perf_counter() - begin

@@ -19,10 +19,18 @@ from dlhw.errors import UserError
 CONF = Path(__file__).parent.parent / "conf"
 
 # Where a _target_ may point; anything else in a configuration file is refused before it is called.
-ALLOWED_TARGETS = ("dlhw.", "torch.optim.", "torch.nn.", "lightning.pytorch.callbacks.")
+OWN_TARGETS = ("dlhw.data.", "dlhw.models.", "dlhw.tasks.", "dlhw.callbacks.", "dlhw.muon.")
+ALLOWED_TARGETS = (*OWN_TARGETS, "torch.optim.", "torch.nn.", "lightning.pytorch.callbacks.")
+LOWER_IS_BETTER = ("loss", "cer", "wer")  # metrics; of all others higher values are better
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true")
+STRATEGIES = ("auto", "ddp")
 SCHEDULES = ("constant", "cosine", "onecycle", "step")
+
+
+def direction(monitor: str) -> str:
+    """Whether a better value of a metric is lower or higher: ``min`` or ``max``, as Lightning says it."""
+    return "min" if monitor in LOWER_IS_BETTER else "max"
 
 
 def _require(ok: bool, key: str, value: object, right: str) -> None:
@@ -40,7 +48,6 @@ class TrainerConfig:
     accelerator: str = "auto"
     devices: Any = 1
     strategy: str = "auto"
-    num_nodes: int = 1
     precision: str = "auto"
     deterministic: bool = True
     threads: int | None = None
@@ -52,11 +59,16 @@ class TrainerConfig:
     callbacks: dict[str, Any] = field(default_factory=dict)
 
     def check(self) -> None:
-        for key in ("max_epochs", "steps_per_call", "num_nodes"):
+        for key in ("max_epochs", "steps_per_call"):
             _require(getattr(self, key) >= 1, f"trainer.{key}", getattr(self, key), "at least 1")
         for key in ("steps_per_epoch", "patience", "threads"):
             value = getattr(self, key)
             _require(value is None or value >= 1, f"trainer.{key}", value, "at least 1, or null")
+        devices = self.devices
+        whole = isinstance(devices, int) and not isinstance(devices, bool) and devices >= 1
+        listed = isinstance(devices, list) and devices and all(isinstance(device, int) and device >= 0 for device in devices)
+        _require(whole or listed or devices == "auto", "trainer.devices", devices, "auto, a number of at least 1, or a list of GPUs")
+        _require(self.strategy in STRATEGIES, "trainer.strategy", self.strategy, f"one of {', '.join(STRATEGIES)}")
         _require(self.min_delta >= 0, "trainer.min_delta", self.min_delta, "0 or more")
         _require(self.precision in PRECISIONS, "trainer.precision", self.precision, f"one of {', '.join(PRECISIONS)}")
 
@@ -117,7 +129,6 @@ def check(cfg: DictConfig) -> None:
     if missing:
         raise UserError(f"{', '.join(sorted(missing))} must be given: KEY=VALUE on the command line")
     _require(0 <= cfg.seed < 2**32, "seed", cfg.seed, "0 to 4294967295")
-    _require(cfg.task.mode in ("min", "max"), "task.mode", cfg.task.mode, "min or max")
     for part in (cfg.trainer, cfg.optim):
         settings: Any = OmegaConf.to_object(part)
         settings.check()
@@ -151,8 +162,10 @@ def bind(cfg: DictConfig) -> None:
             target = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError) as error:
             raise UserError(f"{key}._target_={node['_target_']} does not exist: {error}") from None
-        if not str(getattr(target, "__module__", "")).startswith(ALLOWED_TARGETS):  # what an allowed module has imported
+        if not f"{getattr(target, '__module__', '')}.".startswith(ALLOWED_TARGETS):  # what an allowed module has imported
             raise UserError(f"{key}._target_={node['_target_']} is refused: it is defined elsewhere")
+        if not isinstance(target, type):
+            raise UserError(f"{key}._target_={node['_target_']} is refused: a class is right")
         takes = _knobs(target)
         for knob in node:
             if takes and not knob.startswith("_") and knob not in takes:

@@ -81,7 +81,8 @@ def readme_table(reference: Path = REFERENCE) -> str:
         lines = [header, ["---"] * len(header)]
         for setting, row in zip(cells.to_numpy().tolist(), summary.to_dict("records"), strict=True):
             numbers = [with_spread(row, name) for name in metrics]
-            devices = ", ".join(sorted(set(members["device"])))
+            same = (members[list(cells.columns)].astype(str) == pd.Series({key: str(row[key]) for key in cells.columns})).all(axis=1)
+            devices = ", ".join(sorted(set(members.loc[same, "device"])))
             lines.append([*setting, str(row["n"]), *numbers, f"{row['params']:,.0f}", f"{row['train_seconds']:,.0f}", devices])
         parts.append(f"**{experiment}**\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines))
     return "\n\n".join(parts)

@@ -95,7 +95,7 @@ def _git() -> str | None:
     here = Path(__file__).parent
     try:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
-        changed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", "."], cwd=here).returncode
+        changed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", "dlhw", "conf"], cwd=here.parent).returncode
     except (OSError, subprocess.CalledProcessError):
         return None
     return commit + ("+" if changed else "")

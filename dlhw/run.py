@@ -4,11 +4,13 @@ torch is imported only where something is trained, so a finished run is skipped,
 """
 
 import os
+from contextlib import suppress
 
 from omegaconf import DictConfig
 
 from dlhw import run_folder
 from dlhw.config import check
+from dlhw.errors import Stopped, UserError
 
 
 def main(cfg: DictConfig) -> str:
@@ -21,7 +23,9 @@ def main(cfg: DictConfig) -> str:
     check(cfg)
     place = run_folder.locate(cfg)
     if int(os.environ.get("LOCAL_RANK", 0)):  # a further process of a run on several devices; the first one holds the folder
-        return _train(cfg, place, resume=(place.folder / run_folder.LAST).exists())
+        with suppress(UserError, Stopped):  # the first one tells
+            _train(cfg, place, resume=(place.folder / run_folder.LAST).exists())
+        return "trained"
     with run_folder.claim(place.folder):
         decision = run_folder.decide(place, cfg)
         if decision == "skip":

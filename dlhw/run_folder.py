@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,7 +58,8 @@ def run_id(settings: dict[str, Any], defaults: dict[str, Any], choices: dict[str
     """
     names = short_names({*settings, *defaults, *GROUPS})
     changed = {names[key]: value for key, value in settings.items() if key != "seed" and (key not in defaults or defaults[key] != value)}
-    changed |= {names[key]: None for key in defaults.keys() - settings.keys()}
+    gone = {key for key in defaults.keys() - settings.keys() if not any(other.startswith(f"{key}.") for other in settings)}
+    changed |= {names[key]: None for key in gone}
     tokens = sorted(f"{re.sub('[^A-Za-z0-9._-]', '-', name)}-{_plain(value)}" for name, value in (changed | choices).items())
     name = "_".join([*tokens, f"seed-{settings['seed']}"])
     if len(name) > 180:  # file systems allow 255 bytes
@@ -101,11 +103,19 @@ def locate(cfg: DictConfig) -> Place:
     choices: Any = HydraConfig.get().runtime.choices
     pair = f"{choices.task}/{choices.model}"
     experiment = choices.experiment or pair
-    start = [f"task={choices.task}", f"model={choices.model}"] if experiment == pair else [f"experiment={experiment}"]
-    usual = compose("config", start, return_hydra_config=True).hydra.runtime.choices
+    start = (f"task={choices.task}", f"model={choices.model}") if experiment == pair else (f"experiment={experiment}",)
+    usual, _ = _composed(start)
     exchanged = {group: choices[group] for group in GROUPS if choices[group] != usual[group]}
-    defaults = identity(compose("config", [*start, *(f"{group}={name}" for group, name in exchanged.items())]))
+    _, defaults = _composed((*start, *(f"{group}={name}" for group, name in exchanged.items())))
     return Place(experiment, Path(cfg.output_root) / experiment / run_id(identity(cfg), defaults, exchanged), defaults)
+
+
+@lru_cache
+def _composed(overrides: tuple[str, ...]) -> tuple[dict[str, str], dict[str, Any]]:
+    """The groups that are chosen and the settings under these overrides; kept, because the runs of a sweep ask for the same ones."""
+    cfg = compose("config", [*overrides], return_hydra_config=True)
+    choices = dict(cfg.hydra.runtime.choices)
+    return choices, identity(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]))
 
 
 @contextmanager
@@ -142,8 +152,9 @@ def decide(place: Place, cfg: DictConfig) -> Decision:
         return "train"
     old = OmegaConf.load(folder / CONFIG)
     assert isinstance(old, DictConfig)
-    new = {key: value for key, value in place.defaults.items() if key not in identity(old)}  # knobs that came after the run
-    _refuse_other_settings(folder, new | identity(old), identity(cfg))
+    were, are = identity(old), identity(cfg)
+    were |= {key: value for key, value in place.defaults.items() if key in are and key not in were}  # knobs that came after the run
+    _refuse_other_settings(folder, were, are)
     asked, before = cfg.trainer.max_epochs, old.trainer.max_epochs
     result = read_result(folder)
     if asked < before:

@@ -18,9 +18,20 @@ from dlhw.callbacks.checkpoints import Checkpoints, Signals
 from dlhw.callbacks.progress_bar import ProgressBar
 from dlhw.callbacks.recorder import Recorder
 from dlhw.checkpoint_file import SafeCheckpointIO
+from dlhw.config import direction
 from dlhw.errors import UserError
 from dlhw.hardware import computes_bf16
 from dlhw.run_logger import RunLogger
+
+# Callbacks that cannot work here, and what can instead.
+UNFIT = {
+    "LearningRateFinder": "sweep optim.lr",
+    "BatchSizeFinder": "sweep task.data.batch_size",
+    "GradientAccumulationScheduler": "optim.accumulate does it",
+    "StochasticWeightAveraging": "optim.ema does it",
+    "WeightAveraging": "optim.ema does it",
+    "EMAWeightAveraging": "optim.ema does it",
+}
 
 # Remarks of Lightning that are about what is meant to be so here.
 SILENCED = (
@@ -43,7 +54,7 @@ def build_trainer(cfg: DictConfig, folder: Path, signals: Signals, purge_epoch: 
     Raises:
         UserError: a device, strategy or precision that is not to be had here.
     """
-    settings, monitor, mode = cfg.trainer, cfg.task.monitor, cfg.task.mode
+    settings, monitor, mode = cfg.trainer, cfg.task.monitor, direction(cfg.task.monitor)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing here reads memory that it has not written
     for message in SILENCED:
         warnings.filterwarnings("ignore", message)
@@ -60,7 +71,6 @@ def build_trainer(cfg: DictConfig, folder: Path, signals: Signals, purge_epoch: 
             accelerator=settings.accelerator,
             devices=settings.devices,
             strategy=settings.strategy,
-            num_nodes=settings.num_nodes,
             precision=_precision(cfg),
             deterministic="warn" if settings.deterministic else False,
             max_epochs=settings.max_epochs,
@@ -73,7 +83,7 @@ def build_trainer(cfg: DictConfig, folder: Path, signals: Signals, purge_epoch: 
             use_distributed_sampler=False,
             default_root_dir=folder,
         )
-    except (MisconfigurationException, RuntimeError, ValueError, ModuleNotFoundError) as error:
+    except (MisconfigurationException, RuntimeError, TypeError, ValueError, ModuleNotFoundError) as error:
         raise UserError(
             f"trainer.accelerator={settings.accelerator}, devices={settings.devices}, strategy={settings.strategy}: {error}"
         ) from None
@@ -87,9 +97,15 @@ def build_trainer(cfg: DictConfig, folder: Path, signals: Signals, purge_epoch: 
 
 def _callback(name: str, settings: DictConfig) -> Callback:
     try:
-        return instantiate(settings)
+        callback = instantiate(settings, _convert_="all")
     except InstantiationException as error:
         raise UserError(f"trainer.callbacks.{name}: {error.__cause__ or error}") from None
+    kind = type(callback).__name__
+    if not isinstance(callback, Callback):
+        raise UserError(f"trainer.callbacks.{name}: {kind} is no callback of Lightning")
+    if kind in UNFIT:
+        raise UserError(f"trainer.callbacks.{name}: {kind} needs Lightning's automatic optimization, which is not used here; {UNFIT[kind]}")
+    return callback
 
 
 def single_device(trainer: L.Trainer) -> L.Trainer:

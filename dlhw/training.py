@@ -62,10 +62,13 @@ def _fit(cfg: DictConfig, folder: Path, resume: bool, data: ArrayData, task: Sup
         start_result(folder)  # first: a kill before the configuration is written must not leave more epochs beside a finished result
         run_folder.write_config(folder, cfg)
     log.info("%s %s on %s, %s", "resumed" if resume else "started", folder, trainer.strategy.root_device, trainer.precision)
-    trainer.fit(task, data, ckpt_path=folder / LAST if resume else None, weights_only=True)
-    if trainer.world_size > 1:  # the first process alone scores the test split, whole and once
-        torch.distributed.barrier()
-        torch.distributed.destroy_process_group()
+    try:
+        trainer.fit(task, data, ckpt_path=folder / LAST if resume else None, weights_only=True)
+        if trainer.world_size > 1:  # the first process alone scores the test split, whole and once
+            torch.distributed.barrier()
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
     return trainer
 
 
@@ -75,7 +78,9 @@ def build(cfg: DictConfig) -> tuple[ArrayData, SupervisedTask]:
     Raises:
         UserError: missing or wrong data, a knob out of range, a network that does not fit the data.
     """
-    data = instantiate(cfg.task.data)(
+    data: ArrayData = make(
+        "task.data",
+        cfg.task.data,
         seed=cfg.seed,
         data_root=cfg.data_root,
         steps_per_call=cfg.trainer.steps_per_call,
@@ -93,13 +98,28 @@ def build_task(cfg: DictConfig, spec: Any) -> SupervisedTask:
     Raises:
         UserError: a knob out of range, a network that does not fit the data, a monitor that is not measured.
     """
-    net = instantiate(cfg.model)(spec)
+    net = make("model", cfg.model, spec)
     settings: Any = OmegaConf.to_object(cfg.optim)
-    optimization = Optimization(instantiate(cfg.optim.optimizer), settings)
-    task: SupervisedTask = instantiate(cfg.task.module)(net, spec, optimization=optimization, seed=cfg.seed)
+    optimization = Optimization(instantiate(cfg.optim.optimizer, _convert_="all"), settings)
+    task: SupervisedTask = make("task.module", cfg.task.module, net, spec, optimization=optimization, seed=cfg.seed)
+    make(
+        "optim.optimizer", cfg.optim.optimizer, net.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
+    )  # refuses its knobs now
     if cfg.task.monitor not in task.measured:
         raise UserError(f"task.monitor={cfg.task.monitor} is not measured: one of {', '.join(task.measured)} is")
     return task
+
+
+def make(key: str, node: DictConfig, *arguments: Any, **options: Any) -> Any:
+    """What ``node._target_`` builds of its knobs and of ``arguments`` and ``options``.
+
+    Raises:
+        UserError: a knob of the wrong type, or one that its class refuses.
+    """
+    try:
+        return instantiate(node, _convert_="all")(*arguments, **options)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"{key} ({node._target_.rpartition('.')[2]}) cannot be built of its settings: {error}") from error
 
 
 def warm_start(task: SupervisedTask, source: Path) -> None:

@@ -1,15 +1,18 @@
 """Checkpoints are written whole or not at all, and read only if they are what was written."""
 
+import math
 import os
 import resource
 import signal
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import torch
 from harness import kill_at_rename
 
+from dlhw.callbacks.checkpoints import Checkpoints, Signals
 from dlhw.checkpoint_file import SafeCheckpointIO, load_checkpoint, sha256_of
 from dlhw.errors import UserError
 
@@ -124,3 +127,36 @@ def test_temporary_folder_is_not_used(path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("tempfile.tempdir", None)
     save(path, 1.0)
     assert value(path) == 1.0
+
+
+@dataclass
+class Epochs:
+    """As much of Lightning's Trainer as the choice of the best epoch needs."""
+
+    callback_metrics: dict[str, float] = field(default_factory=dict)
+    current_epoch: int = 0
+    should_stop: bool = False
+    world_size: int = 1
+    saved: list[int] = field(default_factory=list)
+
+    def save_checkpoint(self, path: Path, weights_only: bool) -> None:
+        if path.name == "best.ckpt":
+            self.saved.append(self.current_epoch)
+
+
+@pytest.mark.parametrize(
+    ("mode", "values", "saved"),
+    [
+        ("max", [0.1, 0.3, 0.3, 0.2, 0.4], [0, 1, 4]),
+        ("min", [3.0, 2.0, 2.0, 2.5, -1.0], [0, 1, 4]),
+        ("max", [math.nan, 0.1, math.nan, 0.2], [0, 1, 3]),  # something must be there after the first epoch, but no longer than needed
+        ("min", [math.inf, math.nan, 5.0], [0, 2]),
+    ],
+)
+def test_the_best_epoch(tmp_path: Path, mode: str, values: list[float], saved: list[int]) -> None:
+    callback, epochs = Checkpoints(tmp_path, "score", mode, Signals()), Epochs()
+    for epochs.current_epoch, value in enumerate(values):
+        epochs.callback_metrics = {"val/score": value}
+        callback.on_train_epoch_end(epochs, None)  # type: ignore[arg-type]
+    assert epochs.saved == saved
+    assert callback.best_epoch == saved[-1]

@@ -132,8 +132,10 @@ def test_early_stopping(shell: Shell) -> None:
 def test_a_callback_from_the_command_line(shell: Shell) -> None:
     key = "+trainer.callbacks.enough"
     target = f"{key}._target_=lightning.pytorch.callbacks.EarlyStopping"
-    shell.run("trainer=smoke", *FP32, *NETWORK, target, f"{key}.monitor=val/acc", f"{key}.mode=max", f"{key}.stopping_threshold=0.001")
+    words = ("trainer=smoke", *FP32, *NETWORK, target, f"{key}.monitor=val/acc", f"{key}.mode=max", f"{key}.stopping_threshold=0.001")
+    shell.run(*words)
     assert result(shell.only_run())["epochs"] == 1
+    assert "skipped" in shell.run(*words)
 
 
 def test_precision_auto_is_recorded_as_what_was_used(shell: Shell) -> None:

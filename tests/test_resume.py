@@ -176,7 +176,16 @@ def test_more_epochs_extend_a_finished_run(shell: Shell, finished: Path) -> None
     assert "was started with trainer.max_epochs=4, now 2 is asked for" in shell.run(*SMALL, status=1)
 
 
-@pytest.mark.parametrize("schedule", ["optim.schedule=cosine", "optim.warmup=0.5"])
+@pytest.mark.parametrize("rename", [1, 2])
+def test_killed_at_the_start_of_an_extension(shell: Shell, finished: Path, rename: int) -> None:
+    """The result of the shorter run must not pass for that of the longer one."""
+    longer = (*SMALL, "trainer.max_epochs=3")
+    shell.run(*longer, prepare=[partial(kill_at_rename, rename, before=False)], status=-9)
+    shell.run(*longer)
+    assert result(finished)["epochs"] == 3
+
+
+@pytest.mark.parametrize("schedule", ["optim.schedule=cosine", pytest.param("optim.warmup=0.5", marks=pytest.mark.slow)])
 def test_a_schedule_over_the_whole_training_is_not_extended(shell: Shell, schedule: str) -> None:
     shell.run(*SMALL, schedule)
     before = (shell.only_run() / LAST).read_bytes()
@@ -195,11 +204,10 @@ def test_two_processes_in_one_folder(shell: Shell) -> None:
     assert "Traceback" not in first.text
 
 
-@pytest.mark.parametrize("damage", ["cut", "bit"])
-def test_a_damaged_checkpoint_is_refused(shell: Shell, finished: Path, damage: str) -> None:
+def test_a_damaged_checkpoint_is_refused(shell: Shell, finished: Path) -> None:
     content = bytearray((finished / LAST).read_bytes())
     content[len(content) // 2] ^= 1
-    (finished / LAST).write_bytes(content if damage == "bit" else content[:-1])
+    (finished / LAST).write_bytes(content)
     text = shell.run(*SMALL, "trainer.max_epochs=4", status=1)
     assert "last.ckpt is damaged" in text
     assert "Traceback" not in text
@@ -226,14 +234,14 @@ def test_nothing_is_written_outside_the_folder(shell: Shell) -> None:
     assert not outside
 
 
-@pytest.mark.parametrize("steps_per_call", [1, 4])
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_steps_per_call_change_nothing(shell: Shell, precision: str, steps_per_call: int) -> None:
-    """Under autocast a call of several steps must not go on with copies of the weights as they were before the first."""
+def test_steps_per_call_change_nothing(shell: Shell, precision: str) -> None:
+    """Under autocast, a call of several steps must not go on with copies of the weights as they were before the first."""
     words = (*EVERYTHING, "trainer.max_epochs=1", "trainer.patience=null", f"trainer.precision={precision}")
-    shell.run(*words, "trainer.steps_per_call=8")
-    [eight] = shell.runs()
-    shell.run(*words, f"trainer.steps_per_call={steps_per_call}")
-    [other] = set(shell.runs()) - {eight}
-    for name in (LAST, BEST):
-        assert_same_tensors(weights(eight, name), weights(other, name))
+    for number in (8, 4, 1):
+        shell.run(*words, f"trainer.steps_per_call={number}")
+    one, *others = shell.runs()
+    assert len(others) == 2
+    for other in others:
+        for name in (LAST, BEST):
+            assert_same_tensors(weights(one, name), weights(other, name))

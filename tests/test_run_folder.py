@@ -14,6 +14,8 @@ from omegaconf import open_dict
 from dlhw.config import CONF
 from dlhw.run_folder import NOT_IDENTITY, config_hash, identity, locate, run_id
 
+TIMER = "lightning.pytorch.callbacks.Timer"
+
 
 def name(*words: str) -> str:
     """The folder that ``python train.py WORDS`` would use."""
@@ -36,6 +38,10 @@ def name(*words: str) -> str:
         (["optim=sgd"], "outputs/digits/cnn_pool/optim-sgd_seed-0"),
         (["model.hidden=[64,32]", "trainer.deterministic=false"], "outputs/digits/cnn_pool/deterministic-false_hidden-64-32_seed-0"),
         (["trainer.patience=5", "trainer.max_epochs=9", "output_root=there"], "there/digits/cnn_pool/patience-5_seed-0"),
+        (
+            ["+trainer.callbacks.x._target_=lightning.pytorch.callbacks.Timer"],
+            "outputs/digits/cnn_pool/x._target_-lightning.pytorch.callbacks.Timer_seed-0",
+        ),
         (["experiment=digits/softmax", "model.softmax=output"], "outputs/digits/softmax/softmax-output_seed-0"),
     ],
 )

@@ -1,5 +1,6 @@
 """SIGTERM and Ctrl-C: the state is saved, one line says what to do, and the exit status is the one that shells expect."""
 
+import os
 import re
 import signal
 from functools import partial
@@ -9,7 +10,9 @@ import pytest
 from harness import LAST, Shell, Starter, assert_same_run, result, signal_at
 from test_resume import EVERYTHING
 
+from dlhw.callbacks.checkpoints import Signals
 from dlhw.checkpoint_file import load_checkpoint
+from dlhw.errors import Stopped
 
 TASK = "dlhw.tasks.classify.Classification"
 LIGHTNING = "lightning.pytorch.trainer.connectors.logger_connector.logger_connector._LoggerConnector"
@@ -81,3 +84,20 @@ def test_second_signal_ends_at_once(shell: Shell) -> None:
     text = shell.run(*SHORT, "trainer.steps_per_call=1", prepare=prepare, status=130)
     assert "Traceback" not in text
     assert not (shell.only_run() / LAST).exists()
+
+
+@pytest.mark.parametrize("error", [None, SystemExit(), RuntimeError("a mistake")])
+def test_no_signal_is_forgotten(error: BaseException | None) -> None:
+    """Whatever else happens once it was noted, and also where Lightning answers it with an exit without a status."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def run() -> None:
+        with Signals():
+            os.kill(os.getpid(), signal.SIGTERM)
+            if error:
+                raise error
+
+    with pytest.raises(Stopped, match="stopped by SIGTERM") as caught:
+        run()
+    assert caught.value.signum == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -22,12 +22,12 @@ def train_nothing() -> None:
 
 
 def fail_in_the_second_run() -> None:
-    train, calls = dlhw.training.train, iter(range(1, 100))
+    calls = iter(range(1, 100))
 
     def failing(*arguments: Any) -> None:
         if next(calls) == 2:
             raise RuntimeError("a mistake in the code")
-        train(*arguments)
+        print("trained")
 
     dlhw.training.train = failing
 
@@ -47,7 +47,7 @@ def test_a_failing_run_does_not_stop_the_others(shell: Shell) -> None:
 
 def test_a_mistake_in_the_code_is_shown_at_once(shell: Shell) -> None:
     text = shell.run("-m", *TINY, "seed=0,1,2", prepare=[fail_in_the_second_run], status=1)
-    assert text.index("Traceback") < text.index("seed-2 on cpu")  # before the third run
+    assert text.index("Traceback") < text.rindex("trained\n")  # before the third run
     assert "3 runs: 2 trained, 0 skipped, 1 failed" in text
     assert "RuntimeError('a mistake in the code')" in text.splitlines()[-1]
 

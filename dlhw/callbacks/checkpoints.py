@@ -47,9 +47,10 @@ class Signals:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         for signum, handler in self._before.items():
             signal.signal(signum, handler)
-        if self.signum is not None and not isinstance(error, Stopped | SystemExit):
-            how = "once the run was finished" if error is None else f"after the run had failed: {error}"
-            raise Stopped(self.signum, f"stopped by {signal.Signals(self.signum).name} {how}")
+        told = isinstance(error, Stopped) or (isinstance(error, SystemExit) and error.code)  # Lightning's SystemExit has no code
+        if self.signum is not None and not told:
+            how = f", after the run had failed: {error}" if isinstance(error, Exception) else "; the same command goes on from there"
+            raise Stopped(self.signum, f"stopped by {signal.Signals(self.signum).name}{how}")
 
 
 class Checkpoints(Checkpoint):

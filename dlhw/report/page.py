@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from dlhw import command
 from dlhw.atomic_file import write_text
+from dlhw.config import direction
 from dlhw.errors import UserError
 from dlhw.report.curves import legend, most, plot, svg
 from dlhw.results import load_runs, read_settings
@@ -76,9 +77,9 @@ def section(name: str, runs: pd.DataFrame) -> Section:
 
 def _best(members: pd.DataFrame) -> list[int]:
     """Numbers of the settings, the best on the validation split first."""
-    settings, monitor = read_settings(Path(members["path"].iloc[0])), members["monitor"].iloc[0]
+    monitor = members["monitor"].iloc[0]
     means = members.groupby("setting")[f"val/{monitor}"].mean()
-    return means.sort_values(ascending=settings["task.mode"] == "min", kind="stable").index.tolist()
+    return means.sort_values(ascending=direction(monitor) == "min", kind="stable").index.tolist()
 
 
 def _label(metric: str) -> tuple[str, str]:
