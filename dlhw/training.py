@@ -123,7 +123,7 @@ def make(key: str, node: DictConfig, *arguments: Any, **options: Any) -> Any:
 
 
 def warm_start(task: SupervisedTask, source: Path) -> None:
-    """Take over the weights of another run's best epoch wherever name and shape agree.
+    """Take over the weights of another run's best epoch, the averaged ones where it has them, wherever name and shape agree.
 
     Raises:
         UserError: no such run, or not one weight fits.
@@ -131,6 +131,7 @@ def warm_start(task: SupervisedTask, source: Path) -> None:
     if not (source / BEST).exists():
         raise UserError(f"warm_start={source}: there is no {BEST} in it; the folder of a run is right")
     there = load_checkpoint(source / BEST)["state_dict"]
+    there |= {name.replace("average.module", "net", 1): value for name, value in there.items() if name.startswith("average.module.")}
     here = task.state_dict()
     fitting = {name: value for name, value in there.items() if name in here and here[name].shape == value.shape}
     if not fitting:
@@ -150,7 +151,7 @@ def score(cfg: DictConfig, experiment: str, folder: Path, trainer: L.Trainer, ta
     test = {name.removeprefix("test/"): float(value) for name, value in tester.callback_metrics.items() if name.startswith("test/")}
     predictions = {name: value.cpu().numpy() for name, value in task.predictions.items()}
     with replacing(folder / run_folder.PREDICTIONS) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **predictions)
+        np.savez_compressed(file, **predictions)
     result = finish_result(cfg, experiment, folder, trainer, task, data, best["position"]["epoch"] - 1, test)
     if trainer.logger:
         write_outcome(trainer.logger, result, run_folder.identity(cfg))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from harness import kill_at_rename
+from faults import kill_at_rename
 
 from dlhw.callbacks.checkpoints import Checkpoints, Signals
 from dlhw.checkpoint_file import SafeCheckpointIO, load_checkpoint, sha256_of

@@ -107,6 +107,16 @@ def test_warm_start(shell: Shell, source: Path) -> None:
     assert_same_tensors(weights(shell.only_run()), weights(source, BEST))
 
 
+def test_warm_start_takes_the_averaged_weights(shell: Shell) -> None:
+    shell.run("trainer=smoke", *FP32, *NETWORK, "optim.ema=0.8")
+    task = build(composed(*FP32, *NETWORK))[1]
+    warm_start(task, shell.only_run())
+    there = weights(shell.only_run(), BEST)
+    for name, value in task.state_dict().items():
+        assert torch.equal(value, there[name.replace("net.", "average.module.", 1)])
+        assert not torch.equal(value, there[name])
+
+
 def test_warm_start_where_a_part_fits(source: Path) -> None:
     task = build(composed(*FP32, "model.channels=[4]", "model.hidden=[9]"))[1]
     before = {name: value.clone() for name, value in task.state_dict().items()}

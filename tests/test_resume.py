@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from harness import BEST, LAST, Shell, Starter, assert_same_run, assert_same_tensors, kill_at_rename, result, signal_at, weights
+from faults import kill_at_rename, signal_at
+from harness import BEST, LAST, Shell, Starter, assert_same_run, assert_same_tensors, result, weights
 from omegaconf import OmegaConf
 
 from dlhw.callbacks import checkpoints
@@ -176,9 +177,9 @@ def test_more_epochs_extend_a_finished_run(shell: Shell, finished: Path) -> None
     assert "was started with trainer.max_epochs=4, now 2 is asked for" in shell.run(*SMALL, status=1)
 
 
-@pytest.mark.parametrize("rename", [1, 2])
-def test_killed_at_the_start_of_an_extension(shell: Shell, finished: Path, rename: int) -> None:
-    """The result of the shorter run must not pass for that of the longer one."""
+@pytest.mark.parametrize("rename", [1, 2, 3])
+def test_killed_early_in_an_extension(shell: Shell, finished: Path, rename: int) -> None:
+    """The shorter run's result must not pass for the longer one's; the third file is metrics.csv, whose last epoch is trained again."""
     longer = (*SMALL, "trainer.max_epochs=3")
     shell.run(*longer, prepare=[partial(kill_at_rename, rename, before=False)], status=-9)
     shell.run(*longer)

@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from harness import LAST, Shell, Starter, assert_same_run, result, signal_at
+from faults import signal_at
+from harness import LAST, Shell, Starter, assert_same_run, result
 from test_resume import EVERYTHING
 
 from dlhw.callbacks.checkpoints import Signals

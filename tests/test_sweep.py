@@ -4,7 +4,8 @@ from functools import partial
 from typing import Any
 
 import pytest
-from harness import TIMED, Shell, result, signal_at
+from faults import signal_at
+from harness import TIMED, Shell, result
 
 import dlhw.run
 import dlhw.training
