@@ -151,7 +151,7 @@ def score(cfg: DictConfig, experiment: str, folder: Path, trainer: L.Trainer, ta
     test = {name.removeprefix("test/"): float(value) for name, value in tester.callback_metrics.items() if name.startswith("test/")}
     predictions = {name: value.cpu().numpy() for name, value in task.predictions.items()}
     with replacing(folder / run_folder.PREDICTIONS) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, **predictions)
+        np.savez_compressed(file, allow_pickle=False, **predictions)
     result = finish_result(cfg, experiment, folder, trainer, task, data, best["position"]["epoch"] - 1, test)
     if trainer.logger:
         write_outcome(trainer.logger, result, run_folder.identity(cfg))
