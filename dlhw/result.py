@@ -51,7 +51,7 @@ def finish_result(
         "task": choices.task,
         "model": choices.model,
         "experiment": experiment,
-        "overrides": list(HydraConfig.get().overrides.task),
+        "overrides": [given for given in HydraConfig.get().overrides.task if not given.startswith(("data_root=", "output_root="))],
         "seed": cfg.seed,
         "config_hash": config_hash(settings),
         "params": sum(p.numel() for p in task.net.parameters()),
