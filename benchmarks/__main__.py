@@ -1,6 +1,7 @@
 """Run the benchmarks and write ``benchmarks/results.md``: python -m benchmarks [--rounds 5] [--seconds 8] [--only throughput|startup]"""
 
 import argparse
+import os
 import platform
 from pathlib import Path
 
@@ -22,7 +23,12 @@ def main() -> None:
     cpu = torch.device("cpu")
     auto = "bf16-mixed" if computes_bf16(cpu) else "32-true"
     machine = f"{device_name(cpu)}, {platform.system()}, torch {torch.__version__}, trainer.precision=auto is {auto} here"
-    parts = [f"# Benchmarks\n\nWritten by `make bench` on {machine}. Ratios are medians over turns taken one after the other.\n"]
+    how = (
+        f"{options.rounds} turns of {options.seconds:g} s, OMP_WAIT_POLICY={os.environ.get('OMP_WAIT_POLICY', 'not set')} for all variants"
+    )
+    parts = [
+        f"# Benchmarks\n\nWritten by `python -m benchmarks` on {machine}; {how}. Ratios are medians over turns taken one after the other.\n"
+    ]
     if options.only != "startup":
         rows = []
         for pair in throughput.pairs(auto):

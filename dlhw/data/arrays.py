@@ -1,5 +1,6 @@
 """The datamodule of every set that fits in memory as arrays: what a set must read, and how its splits become batches."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,13 +61,13 @@ class ArrayData(L.LightningDataModule):
         self.start = (0, 0)  # epoch and step where a resumed run goes on
         self._resident: dict[str, tuple[Tensor | np.ndarray, Tensor]] = {}
 
+    @abstractmethod
     def read(self) -> None:
         """Read the set: ``splits``, ``spec``, ``checksums``.
 
         Raises:
             UserError: the data is missing or wrong; says where it looked and what would be right.
         """
-        raise NotImplementedError
 
     def setup(self, stage: str | None = None) -> None:
         if not hasattr(self, "splits"):
