@@ -88,7 +88,7 @@ def _result(folder: Path) -> dict[str, Any]:
     result: Any = read_result(folder)
     needed = {"status"}
     if isinstance(result, dict) and result.get("status") == "finished":
-        needed = {"task", "model", "experiment", "seed", "monitor", *SPLITS, *MEASURED}
+        needed = {"task", "model", "experiment", "seed", "monitor", "spec", *SPLITS, *MEASURED}
     if not isinstance(result, dict) or (missing := needed - result.keys()):
         lacks = f"{', '.join(sorted(missing))} is missing" if isinstance(result, dict) else "it is no mapping"
         raise UserError(f"{folder / RESULT} is damaged ({lacks}): delete it and start the run again")
@@ -121,6 +121,22 @@ def read_settings(folder: Path) -> dict[str, Any]:
     return {key: json.dumps(value) if isinstance(value, list | dict) else value for key, value in settings.items()}
 
 
+def finished_result(folder: Path) -> dict[str, Any]:
+    """The ``result.json`` of a finished run.
+
+    Raises:
+        UserError: no run there, or one that is not finished.
+    """
+    if not (folder / RESULT).is_file():
+        raise UserError(f"{folder} is no run: there is no {RESULT} in it; the folder of a finished run is right")
+    result = _result(folder)
+    if result["status"] != "finished":
+        raise UserError(
+            f"{folder} is not finished (status {result['status']}): start the same training again, it goes on from where it was"
+        )
+    return result
+
+
 def load_run(folder: str | Path, device: str = "cpu") -> Run:
     """Rebuild network and task of a finished run from its folder alone; no data is read.
 
@@ -131,13 +147,7 @@ def load_run(folder: str | Path, device: str = "cpu") -> Run:
         UserError: no finished run there, a file that is damaged or does not fit the others, a device that is not there.
     """
     folder = Path(folder)
-    if not (folder / RESULT).is_file():
-        raise UserError(f"{folder} is no run: there is no {RESULT} in it; the folder of a finished run is right")
-    result = _result(folder)
-    if result["status"] != "finished":
-        raise UserError(
-            f"{folder} is not finished (status {result['status']}): start the same training again, it goes on from where it was"
-        )
+    result = finished_result(folder)
     config = read_config(folder)
     check(config)
 

@@ -38,7 +38,64 @@ class ImageSpec:
         return len(self.classes)
 
 
-SPECS = {spec.__name__: spec for spec in (ImageSpec,)}
+@dataclass(frozen=True)
+class SequenceSpec:
+    """RNA sequences, each with one measured value per protein.
+
+    ``length`` is that of the padded sequences in nucleotides. ``amino_acids`` holds the sequence of each protein where the data has them.
+    The labels of the proteins in ``unseen`` are in no training batch: their columns are answered for proteins that a network never saw.
+    """
+
+    length: int
+    proteins: tuple[str, ...]
+    amino_acids: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.proteins:
+            raise UserError("a set of sequences needs at least one protein")
+        if len(set(self.proteins)) != len(self.proteins):
+            raise UserError(f"protein names must differ, got {', '.join(self.proteins)}")
+        if self.amino_acids and len(self.amino_acids) != len(self.proteins):
+            raise UserError(f"{len(self.proteins)} proteins need as many amino-acid sequences, got {len(self.amino_acids)}")
+        if unknown := set(self.unseen) - set(self.proteins):
+            raise UserError(f"unseen proteins must be among the proteins: {', '.join(sorted(unknown))} is not")
+
+    @property
+    def outputs(self) -> int:
+        """Number of values that the network gives per sequence."""
+        return len(self.proteins)
+
+
+@dataclass(frozen=True)
+class TextSpec:
+    """Words of source symbols (phones) to be written in target symbols (letters).
+
+    ``source`` and ``target`` hold the symbols of the training split, without the special ones that :mod:`dlhw.data.vocab` puts before them;
+    ``source_length`` and ``target_length`` are the longest of any split, in symbols.
+    """
+
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+    source_length: int
+    target_length: int
+
+
+@dataclass(frozen=True)
+class LineSpec:
+    """Pictures of text lines, grey, of one height in pixels and any width, with their transcripts.
+
+    ``target`` holds the symbols of the training split, without the special ones that :mod:`dlhw.data.vocab` puts before them;
+    ``target_length`` is the longest transcript of any split, in symbols; ``normalization`` the Unicode form of all transcripts.
+    """
+
+    height: int
+    target: tuple[str, ...]
+    target_length: int
+    normalization: str = "NFC"
+
+
+SPECS = {spec.__name__: spec for spec in (ImageSpec, SequenceSpec, TextSpec, LineSpec)}
 
 
 def wants(spec: object, expected: type, network: str) -> None:

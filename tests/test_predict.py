@@ -13,7 +13,8 @@ from PIL import Image
 from dlhw import command
 from dlhw.data.digits import DigitsData
 from dlhw.errors import UserError
-from dlhw.predict import answer, main
+from dlhw.predict.command import main
+from dlhw.predict.pictures import answer
 from dlhw.run_folder import PREDICTIONS, RESULT
 from dlhw.specs import ImageSpec
 
@@ -112,19 +113,20 @@ def test_labels_above_a_half_are_joined():
 
 
 WRONG = {
-    ("run=outputs", "input=x", "size=3"): "size=3 is not understood: the keys are run=, input=, output=, device=, batch_size=",
-    ("--run", "outputs"): "--run is not understood: the keys are",
+    ("run=RUN", "input=x", "size=3"): "size: no such key; there are run=, input=, output=, device=, batch_size=",
+    ("--run", "outputs"): "--run is not understood: key=value is right",
     ("input=x",): "run= must be given",
     (): "run= and input= must be given",
-    ("run=outputs", "input=x", "batch_size=many"): "batch_size=many is out of range: a whole number",
-    ("run=outputs", "input=x", "batch_size=0"): "batch_size=0 is out of range: at least 1",
+    ("run=RUN", "input=x", "batch_size=many"): "batch_size=many is out of range: a whole number",
+    ("run=RUN", "input=x", "batch_size=0"): "batch_size=0 is out of range: at least 1",
+    ("run=nowhere", "input=x"): "nowhere is no run",
 }
 
 
 @pytest.mark.parametrize("arguments", WRONG)
-def test_wrong_keys_are_answered_with_the_right_ones(arguments):
+def test_wrong_keys_are_answered_with_the_right_ones(run, arguments):
     with pytest.raises(UserError, match=WRONG[arguments]):
-        main(list(arguments))
+        main([argument.replace("RUN", str(run)) for argument in arguments])
 
 
 def test_a_wrong_input_leaves_the_old_output_as_it_was(run, pictures, tmp_path):

@@ -5,13 +5,12 @@ Legend: B batch, H height, W width, C channels, K classes or labels.
 
 import csv
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -19,47 +18,11 @@ from PIL import Image
 from dlhw.atomic_file import replacing
 from dlhw.data.picture_files import FORMATS, Files, decode, open_files, reason
 from dlhw.errors import UserError
+from dlhw.predict.options import Options
 from dlhw.specs import ImageSpec
 
 if TYPE_CHECKING:
     from dlhw.tasks.classify import Classification
-
-USAGE = "python predict.py run=outputs/digits/cnn_pool/seed-0 input=FILE_OR_FOLDER [output=predictions.csv] [device=auto] [batch_size=256]"
-TYPES: dict[str, Callable[[str], Any]] = {"run": Path, "input": Path, "output": Path, "device": str, "batch_size": int}
-
-
-@dataclass(frozen=True)
-class Options:
-    """The keys of the command line."""
-
-    run: Path
-    input: Path  # a picture, or a folder, .zip or .tar of them
-    output: Path = Path("predictions.csv")
-    device: str = "auto"  # auto | cpu | cuda | cuda:1 | mps
-    batch_size: int = 256  # pictures at once; changes the speed only
-
-
-def parse(arguments: list[str]) -> Options:
-    """``key=value`` arguments as options.
-
-    Raises:
-        UserError: an unknown or missing key, a value out of range.
-    """
-    given: dict[str, Any] = {}
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        if key not in TYPES or not value:
-            raise UserError(f"{argument} is not understood: the keys are {', '.join(f'{name}=' for name in TYPES)}, as in {USAGE}")
-        try:
-            given[key] = TYPES[key](value)
-        except ValueError:
-            raise UserError(f"{argument} is out of range: a whole number is right") from None
-    if missing := [f"{name}=" for name in ("run", "input") if name not in given]:
-        raise UserError(f"{' and '.join(missing)} must be given, as in {USAGE}")
-    options = Options(**given)
-    if options.batch_size < 1:
-        raise UserError(f"batch_size={options.batch_size} is out of range: at least 1")
-    return options
 
 
 def open_input(path: Path) -> AbstractContextManager[Files]:
@@ -123,37 +86,25 @@ def predict(options: Options) -> bool:
     Raises:
         UserError: no finished run, missing input, not one picture, an output that cannot be written.
     """
-    from dlhw.results import load_run  # imports pandas: only once the keys are right
+    from dlhw.results import load_run
 
-    if options.output.is_dir() or options.output.resolve() == options.input.resolve():
-        raise UserError(f"output={options.output} would replace the input or a folder: the name of another file is right")
-    with open_input(options.input) as files:
+    path = Path(options.input)
+    with open_input(path) as files:
         own = options.output.resolve()  # of an earlier call, perhaps in the same folder
         names = [name for name in files.files if (files.path / name).resolve() != own]
         if not names:
-            raise UserError(f"input={options.input} holds no files: pictures of type {', '.join(FORMATS)} are right")
+            raise UserError(f"input={path} holds no files: pictures of type {', '.join(FORMATS)} are right")
         written = 0
         with replacing(options.output) as temporary, open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
             run = load_run(options.run, options.device)
-            from dlhw.tasks.classify import Classification
-
-            task, spec = run.task, run.spec
-            if not isinstance(task, Classification):
-                raise UserError(f"run={options.run} is of {type(task).__name__}: a run that classifies pictures is right")
+            task: Classification = run.task  # type: ignore[assignment]  # what a run on an ImageSpec holds
             table = csv.writer(file)
-            table.writerow(["file", "class", "probability", *spec.classes])
-            for kept, pictures in read_pictures(files, names, spec, options.batch_size):
+            table.writerow(["file", "class", "probability", *run.spec.classes])
+            for kept, pictures in read_pictures(files, names, run.spec, options.batch_size):
                 for name, row in zip(kept, probabilities(task, pictures), strict=True):
-                    table.writerow([name, *answer(row, spec), *(f"{p:.7g}" for p in row)])
+                    table.writerow([name, *answer(row, run.spec), *(f"{p:.7g}" for p in row)])
                 written += len(kept)
             if not written:
-                raise UserError(f"input={options.input}: no file is readable as a picture, so nothing was written")
+                raise UserError(f"input={path}: no file is readable as a picture, so nothing was written")
     print(f"{options.output}: {written} of {len(names)} files")
     return written == len(names)
-
-
-def main(arguments: list[str]) -> int:
-    if arguments in (["-h"], ["--help"]):
-        print(USAGE)
-        return 0
-    return 0 if predict(parse(arguments)) else 1
