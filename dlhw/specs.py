@@ -67,18 +67,33 @@ class SequenceSpec:
         return len(self.proteins)
 
 
+# The ids before those of the symbols of a text: see dlhw.data.vocab. PAD is CTC's blank as well.
+PAD, BOS, EOS, UNKNOWN, FIRST = 0, 1, 2, 3, 4
+
+
 @dataclass(frozen=True)
 class TextSpec:
     """Words of source symbols (phones) to be written in target symbols (letters).
 
     ``source`` and ``target`` hold the symbols of the training split, without the special ones that :mod:`dlhw.data.vocab` puts before them;
-    ``source_length`` and ``target_length`` are the longest of any split, in symbols.
+    ``source_length`` and ``target_length`` are the longest of any split, in symbols; ``normalization`` the Unicode form of all texts.
     """
 
     source: tuple[str, ...]
     target: tuple[str, ...]
     source_length: int
     target_length: int
+    normalization: str = "NFC"
+
+    @property
+    def inputs(self) -> int:
+        """Number of ids of the source, with the special ones."""
+        return FIRST + len(self.source)
+
+    @property
+    def outputs(self) -> int:
+        """Number of values that the network gives per place of the target: its symbols and the special ones."""
+        return FIRST + len(self.target)
 
 
 @dataclass(frozen=True)
@@ -86,13 +101,20 @@ class LineSpec:
     """Pictures of text lines, grey, of one height in pixels and any width, with their transcripts.
 
     ``target`` holds the symbols of the training split, without the special ones that :mod:`dlhw.data.vocab` puts before them;
-    ``target_length`` is the longest transcript of any split, in symbols; ``normalization`` the Unicode form of all transcripts.
+    ``target_length`` is the longest transcript of any split, in symbols; ``normalization`` the Unicode form of all transcripts;
+    ``border`` the white columns on each side of a line.
     """
 
     height: int
     target: tuple[str, ...]
     target_length: int
     normalization: str = "NFC"
+    border: int = 0
+
+    @property
+    def outputs(self) -> int:
+        """Number of values that the network gives per place of the target: its symbols and the special ones."""
+        return FIRST + len(self.target)
 
 
 SPECS = {spec.__name__: spec for spec in (ImageSpec, SequenceSpec, TextSpec, LineSpec)}

@@ -1,7 +1,9 @@
 """The datamodule of every set that fits in memory as arrays: what a set must read, and how its splits become batches."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -40,6 +42,7 @@ class ArrayData(L.LightningDataModule):
     splits: dict[str, Split]
     spec: Any
     checksums: dict[str, str]  # name of a file: its SHA-256
+    notes: Mapping[str, Any] = {}  # what else the result should tell of the data
 
     def __init__(
         self,
@@ -68,6 +71,18 @@ class ArrayData(L.LightningDataModule):
         Raises:
             UserError: the data is missing or wrong; says where it looked and what would be right.
         """
+
+    def find(self, key: str, path: str, right: str) -> Path:
+        """Where a file or folder of the user's lies: a relative path is looked for in the working folder, then in ``data_root``.
+
+        Raises:
+            UserError: naming ``key`` and where it looked; ``right`` ends the sentence and says what would be right.
+        """
+        places = [Path(path).expanduser().absolute(), (Path(self.data_root).expanduser() / path).absolute()]
+        for place in places:
+            if place.exists():
+                return place
+        raise UserError(f"{key}={path} is missing: looked for {' and '.join(dict.fromkeys(map(str, places)))}; {right}")
 
     def setup(self, stage: str | None = None) -> None:
         if not hasattr(self, "splits"):

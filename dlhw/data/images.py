@@ -1,6 +1,5 @@
 """Your own pictures: class folders, or a .zip or .tar of them, decoded once into memory."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,7 +54,11 @@ class ImageFolderData(ArrayData):
         self.shares, self.split_seed = {"val": val_share, "test": test_share}, split_seed
 
     def read(self) -> None:
-        path = self._place()
+        path = self.find(
+            "task.data.path",
+            self.path,
+            "a folder, .zip or .tar of class folders is right, and task=digits runs without any pictures of your own",
+        )
         with open_files(path) as files:
             found = split_files(files, self.shares, self.split_seed)
             classes = sorted(found["train"])
@@ -69,14 +72,3 @@ class ImageFolderData(ArrayData):
             begin = end
         self.spec = image_spec(self.splits, classes, "multi-class", self.normalize, str(path))
         self.checksums = {path.name: digest}
-
-    def _place(self) -> Path:
-        places = [Path(self.path).expanduser().absolute(), (Path(self.data_root).expanduser() / self.path).absolute()]
-        for place in places:
-            if place.exists():
-                return place
-        looked = " and ".join(dict.fromkeys(map(str, places)))
-        raise UserError(
-            f"task.data.path={self.path} is missing: looked for {looked}; a folder, .zip or .tar of class folders is right, "
-            f"and task=digits runs without any pictures of your own"
-        )

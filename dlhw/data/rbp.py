@@ -1,0 +1,119 @@
+"""Binding of RNA-binding proteins to short RNA probes, measured by RNAcompete (Ray et al., Nature 2013)."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlhw.data.arrays import ArrayData, Split
+from dlhw.data.rbp_scale import fit_scale
+from dlhw.data.rbp_table import read_metadata, read_probes, select
+from dlhw.data.rna import PADDING, encode
+from dlhw.errors import UserError
+from dlhw.specs import SequenceSpec
+
+log = logging.getLogger(__name__)
+
+STATISTICS = ("train", "per_split")
+
+
+class RbpData(ArrayData):
+    """Probes of set A train and validate, those of set B test; one column of targets per protein, NaN where nothing was measured.
+
+    A probe of set A whose sequence stands in set B as well is left out, and equal sequences are either all training or all validation.
+
+    Args:
+        table: tab-separated, ``Probe_Set``, ``RNA_Seq`` and one column per experiment.
+        metadata: ``Motif_ID`` and ``Protein_name``, .xlsx or .csv; None where the columns of the table are called by their proteins.
+        protein: names of proteins or experiments, one or a list, or ``all``.
+        exclude: proteins or experiments to leave out.
+        length: nucleotides that sequences are padded to.
+        clip_percentile: intensities above this percentile are cut to it.
+        log: learn logarithms of the intensities.
+        statistics: what percentile, mean and standard deviation are fitted on: ``train``; ``per_split`` fits them on each split alone,
+            as the course does.
+        val_share, split_seed: share of the sequences of set A that validate, and the seed of that cut.
+        train_probes: train on so many probes only; None takes all.
+
+    Raises:
+        UserError: a knob out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        table: str,
+        metadata: str | None,
+        protein: str | Sequence[str],
+        exclude: Sequence[str] = (),
+        length: int = 41,
+        clip_percentile: float = 99.95,
+        log: bool = False,
+        statistics: str = "train",
+        val_share: float = 0.2,
+        split_seed: int = 0,
+        train_probes: int | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        if length < 1:
+            raise UserError(f"task.data.length={length} is out of range: at least 1 nucleotide")
+        if not 0 < clip_percentile <= 100:
+            raise UserError(f"task.data.clip_percentile={clip_percentile} is out of range: above 0, up to 100")
+        if statistics not in STATISTICS:
+            raise UserError(f"task.data.statistics={statistics} is not one of {', '.join(STATISTICS)}")
+        if not 0 < val_share < 1:
+            raise UserError(f"task.data.val_share={val_share} is out of range: a share between 0 and 1")
+        if train_probes is not None and train_probes < 1:
+            raise UserError(f"task.data.train_probes={train_probes} is out of range: at least 1, or null")
+        self.table, self.metadata, self.exclude = table, metadata, tuple(exclude)
+        self.wanted = (protein,) if isinstance(protein, str) else tuple(protein)
+        self.length, self.clip_percentile, self.log, self.statistics = length, clip_percentile, log, statistics
+        self.val_share, self.split_seed, self.train_probes = val_share, split_seed, train_probes
+
+    def read(self) -> None:
+        right = "a tab-separated table with Probe_Set, RNA_Seq and one column per experiment is right, and task=rbp_sim runs without any"
+        probes = read_probes(self.find("task.data.table", self.table, right))
+        right = (
+            f"an .xlsx or .csv with Motif_ID and Protein_name is right, or null where the columns of {probes.path.name} are the proteins"
+        )
+        metadata = self.find("task.data.metadata", self.metadata, right) if self.metadata else None
+        chosen = select(probes, read_metadata(metadata) if metadata else {}, self.wanted, self.exclude)
+        names = tuple(chosen.values())
+        values = probes.intensities[:, [probes.experiments.index(experiment) for experiment in chosen]]
+        for name, column in zip(names, values.T, strict=True):
+            if np.isnan(column).all():
+                raise UserError(f"{probes.path}: {name} has no intensity at all: take it out with task.data.exclude=[{name}]")
+        codes = encode(probes.sequences, self.length, str(probes.path), first_row=2)
+        rows = split_rows(codes, probes.in_set_b, self.val_share, self.split_seed)
+        measured = np.asarray(~np.isnan(values).all(axis=1))
+        rows = {split: part[measured[part]] for split, part in rows.items()}
+        if empty := [split for split, part in rows.items() if not len(part)]:
+            raise UserError(f"{probes.path} has no measured probe for {', '.join(empty)}: probes of SetA and of SetB are right")
+        rows["train"] = rows["train"][: self.train_probes]
+        self.splits = {}
+        for split, part in rows.items():
+            fitted = fit_scale(values[rows["train"] if self.statistics == "train" else part], names, self.clip_percentile, self.log)
+            self.splits[split] = Split(codes[part], fitted.apply(values[part]))
+        self.spec = SequenceSpec(self.length, names)
+        self.checksums = {probes.path.name: probes.sha256}
+
+
+def split_rows(codes: NDArray[np.uint8], in_set_b: NDArray[np.bool_], val_share: float, seed: int) -> dict[str, NDArray[np.intp]]:
+    """Rows of each split: set B tests; set A, in random order, validates (``val_share`` of its distinct sequences) and trains.
+
+    ``codes`` are (N, L); equal sequences never stand in two splits.
+    """
+    test = np.flatnonzero(in_set_b)
+    text = np.ascontiguousarray(codes).view(f"S{codes.shape[1]}").ravel()  # the padding is no zero byte, so nothing is cut off
+    assert PADDING
+    own = np.flatnonzero(~in_set_b & ~np.isin(text, text[test]))
+    if dropped := int((~in_set_b).sum()) - len(own):
+        log.info("%d probes of set A are left out: their sequences stand in set B, which tests", dropped)
+    distinct, number = np.unique(text[own], return_inverse=True)
+    place = np.random.default_rng(seed).permutation(len(distinct))[number]  # of each row's sequence in the random order
+    order = np.argsort(place, kind="stable")
+    validates = place[order] < round(val_share * len(distinct))
+    return {"train": own[order[~validates]], "val": own[order[validates]], "test": test}

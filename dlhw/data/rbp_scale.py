@@ -1,0 +1,51 @@
+"""From measured intensities to what is learnt: clipped, perhaps logarithms, with mean 0 and standard deviation 1.
+
+Legend: N probes, P proteins.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlhw.errors import UserError
+
+Values = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What was fitted on one split, a value per protein: (P,) each."""
+
+    least: NDArray[np.float64]
+    most: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+    log: bool
+
+    def apply(self, values: Values) -> Values:
+        """(N, P) -> (N, P) in standard deviations from the mean; NaN stays NaN."""
+        return ((_clipped(values, self.least, self.most, self.log) - self.mean) / self.std).astype(np.float32)
+
+
+def fit_scale(values: Values, proteins: tuple[str, ...], clip_percentile: float, log: bool) -> Scale:
+    """The scale of intensities (N, P): values above a percentile are cut to it; logarithms are taken after a shift to 1 and more.
+
+    Raises:
+        UserError: a protein without a value, or with one value only.
+    """
+    for name, column in zip(proteins, values.T, strict=True):
+        if np.isnan(column).all():
+            raise UserError(f"{name} has no measured intensity among the training probes: take it out with task.data.exclude=[{name}]")
+    most = np.nanpercentile(values, clip_percentile, axis=0).astype(np.float64)
+    least = np.nanmin(values, axis=0).astype(np.float64)
+    scaled = _clipped(values, least, most, log)
+    mean, std = np.nanmean(scaled, axis=0), np.nanstd(scaled, axis=0)
+    if flat := [name for name, spread in zip(proteins, std, strict=True) if spread == 0]:
+        raise UserError(f"{', '.join(flat)} has the same intensity on all training probes: there is nothing to learn")
+    return Scale(least, most, mean, std, log)
+
+
+def _clipped(values: Values, least: NDArray[np.float64], most: NDArray[np.float64], log: bool) -> NDArray[np.float64]:
+    cut = np.minimum(values.astype(np.float64), most)
+    return np.log(np.maximum(cut - least, 0.0) + 1.0) if log else cut

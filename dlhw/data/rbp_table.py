@@ -1,0 +1,140 @@
+"""Tables of RNAcompete: which probe bound how strongly in which experiment, and which protein an experiment was made with."""
+
+import difflib
+import gzip
+import hashlib
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dlhw.errors import UserError
+
+PROBE_SET, SEQUENCE = "Probe_Set", "RNA_Seq"
+PROTEIN, EXPERIMENT = "Protein_name", "Motif_ID"
+SETS = ("SetA", "SetB")
+UNREADABLE = (OSError, EOFError, ValueError, KeyError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile)  # of pandas and what it reads with
+
+
+@dataclass(frozen=True)
+class Probes:
+    """A table of probes, a row each: whether it is in set B, its sequence, its intensity in each experiment (NaN: not measured)."""
+
+    path: Path
+    in_set_b: NDArray[np.bool_]  # (N,)
+    sequences: tuple[str, ...]
+    experiments: tuple[str, ...]
+    intensities: NDArray[np.float32]  # (N, experiments)
+    sha256: str
+
+
+def read_probes(path: Path) -> Probes:
+    """A tab-separated table with the columns ``Probe_Set`` (SetA or SetB), ``RNA_Seq`` and one for each experiment; may be gzipped.
+
+    Raises:
+        UserError: unreadable, a column missing or twice, an unknown probe set, an intensity that is no number; names column and row.
+    """
+    status = path.stat()
+    return _read_probes(path.resolve(), status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=2)
+def _read_probes(path: Path, mtime_ns: int, size: int) -> Probes:
+    """``mtime_ns`` and ``size`` are here for the cache: another file under the same name is read anew."""
+    try:
+        header = pd.read_csv(path, sep="\t", header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0].tolist()
+        _check_header(path, header)
+        frame = pd.read_csv(path, sep="\t", dtype={PROBE_SET: str, SEQUENCE: str}, na_filter=True, keep_default_na=True)
+        frame[SEQUENCE] = frame[SEQUENCE].fillna("")
+    except UNREADABLE as error:
+        raise UserError(f"{path} cannot be read as a table ({' '.join(str(error).split())}): tab-separated text is right") from None
+    experiments = [name for name in header if name not in (PROBE_SET, SEQUENCE)]
+    unknown = ~frame[PROBE_SET].isin(SETS).to_numpy()
+    if unknown.any():
+        row = int(unknown.argmax())
+        raise UserError(f"{path}, row {row + 2}: {PROBE_SET} is {frame[PROBE_SET].iloc[row]!r}; {' or '.join(SETS)} is right")
+    for name in experiments:
+        if not pd.api.types.is_numeric_dtype(frame[name]):
+            numbers = pd.to_numeric(frame[name], errors="coerce")
+            row = int((numbers.isna() & frame[name].notna()).to_numpy().argmax())
+            raise UserError(
+                f"{path}, row {row + 2}: {name} is {frame[name].iloc[row]!r}; a number, or nothing where it was not measured, is right"
+            )
+    return Probes(
+        path,
+        (frame[PROBE_SET] == SETS[1]).to_numpy(),
+        tuple(frame[SEQUENCE]),
+        tuple(experiments),
+        frame[experiments].to_numpy(np.float32),
+        hashlib.sha256(path.read_bytes()).hexdigest(),
+    )
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    if missing := [name for name in (PROBE_SET, SEQUENCE) if name not in header]:
+        raise UserError(f"{path} lacks the column {' and '.join(missing)}; it begins with {', '.join(header[:4])}")
+    if twice := [name for name, count in Counter(header).items() if count > 1]:
+        raise UserError(f"{path} has the column {', '.join(twice)} more than once: one for each experiment is right")
+    if len(header) < 3:
+        raise UserError(f"{path} has no experiment: one column of intensities beside {PROBE_SET} and {SEQUENCE} at least is right")
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The protein of each experiment, from the columns ``Motif_ID`` and ``Protein_name`` of an .xlsx, .csv or tab-separated file.
+
+    Raises:
+        UserError: unreadable, a column missing, an experiment twice.
+    """
+    try:
+        if path.suffix.lower() in (".xlsx", ".xls"):
+            frame = pd.read_excel(path, dtype=str)
+        else:
+            frame = pd.read_csv(path, sep=None, engine="python", dtype=str)
+    except UNREADABLE as error:
+        raise UserError(f"{path} cannot be read as a table ({' '.join(str(error).split())}): .xlsx or .csv is right") from None
+    if missing := [name for name in (PROTEIN, EXPERIMENT) if name not in frame]:
+        raise UserError(f"{path} lacks the column {' and '.join(missing)}; it has {', '.join(map(str, frame.columns))}")
+    frame = frame.dropna(subset=[PROTEIN, EXPERIMENT])
+    twice = frame[EXPERIMENT][frame[EXPERIMENT].duplicated()]
+    if len(twice):
+        raise UserError(f"{path} names the experiment {', '.join(twice.unique())} more than once: one row each is right")
+    return {str(experiment): str(protein) for experiment, protein in zip(frame[EXPERIMENT], frame[PROTEIN], strict=True)}
+
+
+def select(probes: Probes, proteins: dict[str, str], wanted: Sequence[str], left_out: Sequence[str]) -> dict[str, str]:
+    """The experiments that ``wanted`` names, by experiment or by protein (``all`` is every one), with the names that they go by.
+
+    An experiment goes by its protein where that has no other in the table, else by its own name.
+
+    Args:
+        proteins: experiment -> protein; an experiment without one is a protein of its own.
+
+    Raises:
+        UserError: no such protein or experiment, or a protein with several experiments.
+    """
+    of = {experiment: proteins.get(experiment, experiment) for experiment in probes.experiments}
+    of = {experiment: protein for experiment, protein in of.items() if not {experiment, protein} & set(left_out)}
+    known = {*probes.experiments, *(proteins.get(experiment, experiment) for experiment in probes.experiments)}
+    for name in (*left_out, *(name for name in wanted if name != "all")):
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3)
+            meant = f"did you mean {' or '.join(near)}? " if near else ""
+            raise UserError(f"task.data.protein: {name} is not in {probes.path}: {meant}There are {', '.join(sorted(known))}")
+    chosen: list[str] = []
+    for name in wanted:
+        found = [experiment for experiment, protein in of.items() if name in ("all", experiment, protein)]
+        if name != "all" and name not in of and len(found) > 1:
+            raise UserError(f"task.data.protein={name} has several experiments: name one of {', '.join(found)}")
+        chosen += found
+    chosen = list(dict.fromkeys(chosen))
+    if not chosen:
+        raise UserError("task.data.protein and task.data.exclude leave no protein to learn")
+    times = Counter(of[experiment] for experiment in chosen)
+    return {experiment: of[experiment] if times[of[experiment]] == 1 else experiment for experiment in chosen}

@@ -1,0 +1,89 @@
+"""What sequences of different lengths need: layers whose results do not depend on the padding.
+
+Legend: B batch, C channels, L padded length. ``mask`` is bool (B, L), true where a sequence has a position; each has one at least.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from dlhw.errors import UserError
+
+POOLS = ("mean", "max", "max_mean")
+
+
+def pool(x: Tensor, mask: Tensor, how: str) -> Tensor:
+    """Mean and maximum over the positions of each sequence: (B, C, L) -> (B, C), or (B, 2C) for both, the maximum first."""
+    parts = []
+    inside = mask.unsqueeze(1)  # (B, 1, L)
+    if how in ("max", "max_mean"):
+        parts.append(x.masked_fill(~inside, torch.finfo(x.dtype).min).amax(dim=2))
+    if how in ("mean", "max_mean"):
+        parts.append((x * inside).sum(dim=2) / inside.sum(dim=2))
+    return torch.cat(parts, dim=1)
+
+
+def pooled_width(channels: int, how: str, knob: str = "model.pool") -> int:
+    """How many values :func:`pool` gives.
+
+    Raises:
+        UserError: no such way.
+    """
+    if how not in POOLS:
+        raise UserError(f"{knob}={how} is not one of {', '.join(POOLS)}")
+    return channels * (2 if how == "max_mean" else 1)
+
+
+class MaskedConv1d(nn.Conv2d):
+    """A convolution that keeps the length and sees zeros beyond the ends of a sequence, not what a layer before it left there.
+
+    An even kernel reaches one position further to the right than to the left. Computed as a convolution over pictures of height 1 whose
+    channels lie side by side in memory: half the time of a Conv1d on a CPU. (B, C, L) -> (B, C', L).
+    """
+
+    def __init__(self, channels: int, filters: int, kernel: int, *, dilation: int = 1, bias: bool = True) -> None:
+        reach = dilation * (kernel - 1)
+        super().__init__(channels, filters, (1, kernel), dilation=(1, dilation), padding=(0, reach // 2), bias=bias)
+        self.further = reach % 2  # to the right, for an even kernel
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
+        x = nn.functional.pad(x * mask.unsqueeze(1), (0, self.further)) if self.further else x * mask.unsqueeze(1)
+        return super().forward(x.unsqueeze(2).contiguous(memory_format=torch.channels_last)).squeeze(2)
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation over batch and positions, in the memory layout of :class:`MaskedConv1d`. (B, C, L) -> (B, C, L).
+
+    In training, positions of the padding count in the statistics; in evaluation nothing depends on them.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.unsqueeze(2)).squeeze(2)
+
+
+class BiLSTM(nn.Module):
+    """LSTM layers in both directions over sequences of different lengths; what it gives for a position does not depend on the padding.
+
+    Each direction is a layer of its own; the one from the end gets each sequence turned around within its length, so neither meets padding
+    before a sequence, and no packed sequences are needed, for which there are no fast kernels on CPUs. (B, L, C) -> (B, L, 2 hidden).
+
+    Args:
+        dropout: share of values dropped between layers.
+    """
+
+    def __init__(self, channels: int, hidden: int, layers: int = 1, dropout: float = 0.0) -> None:
+        super().__init__()
+        widths = [channels] + [2 * hidden] * (layers - 1)
+        self.onward = nn.ModuleList(nn.LSTM(width, hidden, batch_first=True) for width in widths)
+        self.reverse = nn.ModuleList(nn.LSTM(width, hidden, batch_first=True) for width in widths)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        lengths = mask.sum(dim=1, keepdim=True)  # (B, 1)
+        position = torch.arange(x.shape[1], device=x.device).expand_as(mask)
+        turned = torch.where(mask, lengths - 1 - position, position).unsqueeze(2)  # (B, L, 1), its own inverse
+        for layer, (onward, back) in enumerate(zip(self.onward, self.reverse, strict=True)):
+            x = self.dropout(x) if layer else x
+            ahead = onward(x)[0]
+            behind = back(x.gather(1, turned.expand_as(x)))[0]
+            x = torch.cat([ahead, behind.gather(1, turned.expand_as(behind))], dim=2)
+        return x

@@ -1,0 +1,97 @@
+"""A recurrent network over the positions, pooled plainly or by attention (R6, R7).
+
+Legend: B batch, L padded length, D = 2 hidden, P proteins.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dlhw.errors import UserError
+from dlhw.layers.masked import BiLSTM, MaskedConv1d, pool, pooled_width
+from dlhw.specs import SequenceSpec, wants
+
+ATTENTION = ("none", "pool", "multihead")
+
+
+class AttentionPool(nn.Module):
+    """A linear score per position, a softmax over the positions of the sequence, the weighted sum: (B, L, D) -> (B, D), weights (B, L)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(width, 1)
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        scores = self.score(x).squeeze(2).masked_fill(~mask, -torch.inf)
+        weights = scores.softmax(dim=1)
+        return (weights.unsqueeze(1) @ x).squeeze(1), weights
+
+
+class RbpBiLSTM(nn.Module):
+    """Perhaps a convolution, then a bidirectional LSTM, pooling or attention, and a linear layer.
+
+    Args:
+        filters, kernel: of a convolution before the LSTM, with ReLU; 0 filters leave it out, and the LSTM reads single bases.
+        hidden: width of each direction.
+        layers: LSTM layers.
+        pool: over the positions, where ``attention`` is not ``pool``: mean, max, max_mean.
+        attention: none; pool: :class:`AttentionPool` in place of ``pool``; multihead: self-attention with ``heads`` heads, added to what
+            it reads and normalised, before ``pool``.
+        dropout: share of values dropped between LSTM layers and before the last layer.
+
+    Shapes: bases (B, 4, L), mask (B, L) -> (B, P). ``weights`` holds the attention of the last call: (B, L), or (B, L, L) as the mean
+    over heads; None without attention.
+    """
+
+    weights: Tensor | None = None
+
+    def __init__(
+        self,
+        spec: SequenceSpec,
+        *,
+        filters: int = 0,
+        kernel: int = 8,
+        hidden: int = 64,
+        layers: int = 1,
+        pool: str = "mean",
+        attention: str = "none",
+        heads: int = 4,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        wants(spec, SequenceSpec, "rbp_bilstm")
+        for name, value, least in (("filters", filters, 0), ("hidden", hidden, 1), ("layers", layers, 1), ("heads", heads, 1)):
+            if value < least:
+                raise UserError(f"model.{name}={value} is out of range: at least {least}")
+        if not 1 <= kernel <= spec.length:
+            raise UserError(f"model.kernel={kernel} is out of range: 1 to {spec.length}, the length of the sequences")
+        if attention not in ATTENTION:
+            raise UserError(f"model.attention={attention} is not one of {', '.join(ATTENTION)}")
+        if attention == "multihead" and 2 * hidden % heads:
+            raise UserError(f"model.heads={heads} does not divide {2 * hidden}, twice model.hidden")
+        if not 0 <= dropout < 1:
+            raise UserError(f"model.dropout={dropout} is out of range: 0 to below 1")
+        self.pool, self.attention = pool, attention
+        width = 2 * hidden
+        self.motifs = MaskedConv1d(4, filters, kernel) if filters else None
+        self.lstm = BiLSTM(filters or 4, hidden, layers, dropout)
+        if attention == "pool":
+            self.attend: nn.Module = AttentionPool(width)
+            pooled = width
+        else:
+            pooled = pooled_width(width, pool)
+        if attention == "multihead":
+            self.attend = nn.MultiheadAttention(width, heads, batch_first=True)
+            self.norm = nn.LayerNorm(width)
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(pooled, spec.outputs))
+
+    def forward(self, bases: Tensor, mask: Tensor) -> Tensor:
+        x = F.relu(self.motifs(bases, mask)) if self.motifs else bases
+        x = self.lstm(x.transpose(1, 2), mask)  # (B, C, L) -> (B, L, D)
+        if self.attention == "pool":
+            x, self.weights = self.attend(x, mask)
+            return self.head(x)  # (B, D) -> (B, P)
+        if self.attention == "multihead":
+            attended, self.weights = self.attend(x, x, x, key_padding_mask=~mask)
+            x = self.norm(x + attended)
+        return self.head(pool(x.transpose(1, 2), mask, self.pool))

@@ -1,0 +1,94 @@
+"""Regression of binding intensities from RNA sequences, one column per protein.
+
+Legend: B batch, N samples of a split, P proteins, L padded length.
+"""
+
+import logging
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dlhw.correlation import RANKS, pearson, spearman
+from dlhw.data.batches import Batch
+from dlhw.data.rna import one_hot
+from dlhw.errors import UserError
+from dlhw.specs import SequenceSpec
+from dlhw.tasks.supervised import SupervisedTask
+
+log = logging.getLogger(__name__)
+
+LOSSES = ("mse", "log_cosh")
+
+
+class Regression(SupervisedTask):
+    """Squared error, or the logarithm of its hyperbolic cosine, over the intensities that were measured.
+
+    ``spearman`` and ``pearson`` are means over the proteins, each over the whole split; with several proteins the test split has them
+    for each as well (``spearman:RBP04``). Constant or NaN predictions have no correlation: it is NaN, and a warning names the protein.
+
+    Args:
+        loss: ``mse``; ``log_cosh``, which is less drawn by outliers (Karin et al., MultiRBP, 2020).
+        ranks: see :func:`dlhw.correlation.spearman`.
+    """
+
+    def __init__(self, net: nn.Module, spec: SequenceSpec, *, loss: str = "mse", ranks: str = "average", **options: Any) -> None:
+        super().__init__(net, spec, **options)
+        if loss not in LOSSES:
+            raise UserError(f"task.module.loss={loss} is not one of {', '.join(LOSSES)}")
+        if ranks not in RANKS:
+            raise UserError(f"task.module.ranks={ranks} is not one of {', '.join(RANKS)}")
+        self.loss_name, self.ranks = loss, ranks
+
+    def errors(self, predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
+        """The sum of the losses over what was measured, and how many values that are: (B, P), (B, P) -> (), ()."""
+        there = ~torch.isnan(measured)
+        difference = torch.where(there, predicted - measured, 0.0)
+        # log cosh d = |d| + log(1 + exp(-2 |d|)) - log 2, which does not overflow
+        size = difference.abs()
+        losses = (
+            difference.square() if self.loss_name == "mse" else size + torch.log1p(torch.exp(-2 * size)) - torch.log(size.new_tensor(2.0))
+        )
+        return losses.sum(), there.sum()
+
+    def _step(self, batch: Batch, split: str) -> tuple[Tensor, dict[str, Tensor]]:
+        codes, measured, _ = batch
+        total, values = self.errors(self.net(*one_hot(codes)).float(), measured)
+        return total / values.clamp(min=1), {}
+
+    def outputs(self, batch: Batch) -> tuple[Tensor, ...]:
+        codes, measured, index = batch
+        return self.evaluated(*one_hot(codes)).float(), measured, index
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        return ("loss", "spearman", "pearson")
+
+    def metrics_of(self, collected: tuple[Tensor, ...], split: str) -> dict[str, Tensor]:
+        predicted, measured, _ = self._whole(collected)
+        total, values = self.errors(predicted, measured)
+        there = ~torch.isnan(measured).all(dim=0)  # a split may lack a protein, as one that is held out
+        names = [name for name, labelled in zip(self.spec.proteins, there.tolist(), strict=True) if labelled]
+        x, y = (part[:, there].cpu().numpy() for part in (predicted, measured))
+        each = {"spearman": spearman(x, y, self.ranks), "pearson": pearson(x, y)}
+        metrics = {"loss": total / values}
+        for metric, of_proteins in each.items():
+            metrics[metric] = torch.tensor(of_proteins.mean())
+            if split == "test" and len(names) > 1:
+                metrics |= {f"{metric}:{name}": torch.tensor(value) for name, value in zip(names, of_proteins, strict=True)}
+        undefined = [name for name, value in zip(names, each["spearman"], strict=True) if value != value]
+        if undefined:
+            log.warning("%s: no correlation for %s: the predictions or the intensities are constant or NaN", split, ", ".join(undefined))
+        return metrics
+
+    def _whole(self, collected: tuple[Tensor, ...]) -> list[Tensor]:
+        """The outputs of all processes: ranks are over the whole split."""
+        if self.trainer.world_size == 1:
+            return [*collected]
+        parts: list[Any] = [None] * self.trainer.world_size
+        torch.distributed.all_gather_object(parts, [column.cpu() for column in collected])  # the parts may differ in length
+        return [torch.cat(column) for column in zip(*parts, strict=True)]
+
+    def keep_predictions(self, collected: tuple[Tensor, ...]) -> None:
+        predicted, measured, index = collected
+        self.predictions = {"predicted": predicted, "measured": measured, "index": index}
