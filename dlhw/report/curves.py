@@ -1,8 +1,8 @@
 """Curves over the epochs as SVG: the mean over the seeds of a setting, and a band from the smallest to the largest."""
 
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from html import escape
 from io import StringIO
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib as mpl
 import matplotlib.style
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -23,6 +24,13 @@ def style() -> AbstractContextManager[None]:
     return mpl.style.context(Path(__file__).parent / "style.mplstyle")
 
 
+@contextmanager
+def saving() -> Iterator[None]:
+    """The settings under which figures are written; where matplotlib had put them back it would lay out a figure that has no layout."""
+    with style(), mpl.rc_context({"figure.constrained_layout.use": False}):
+        yield
+
+
 def plot(settings: Mapping[str, Curves], ylabel: str, floors: Mapping[str, float] | None = None) -> Figure:
     """One panel over the epochs: a line and a band for each setting, in the order and with the looks of :func:`legend`.
 
@@ -33,23 +41,43 @@ def plot(settings: Mapping[str, Curves], ylabel: str, floors: Mapping[str, float
     """
     with style():
         figure = Figure()
-        axes = figure.add_subplot()
-        for looks, curves in zip(_looks(), settings.values(), strict=False):
-            epochs = min(map(len, curves), default=0)
-            if epochs == 0:
-                continue
-            values = np.array([curve[:epochs] for curve in curves])  # (seeds, epochs)
-            x = np.arange(1, epochs + 1)
-            axes.plot(x, values.mean(axis=0), **looks, marker="o" if epochs == 1 else None)
-            if len(values) > 1:
-                axes.fill_between(x, values.min(axis=0), values.max(axis=0), color=looks["color"], alpha=0.18, linewidth=0)
-        for text, level in (floors or {}).items():
-            axes.axhline(level, color=mpl.rcParams["text.color"], linewidth=1.2, dashes=(6, 3))
-            axes.annotate(text, (1, level), (-2, -4), xycoords=("axes fraction", "data"), textcoords="offset points", ha="right", va="top")
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(ylabel)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _draw(figure.add_subplot(), settings, ylabel, floors or {})
         return figure
+
+
+def panels(parts: Sequence[tuple[str, Mapping[str, Curves]]], floors: Mapping[str, float] | None = None) -> Figure:
+    """Panels side by side, each with its axis label and its settings as in :func:`plot`, and one legend below.
+
+    ``floors`` are those of the first panel.
+    """
+    with style():
+        names = list(dict.fromkeys(name for _, settings in parts for name in settings))
+        lines = -(-len(names) // 2)
+        figure = Figure(figsize=(3.6 * len(parts), 2.9 + 0.2 * lines))
+        axes = figure.subplots(1, len(parts), squeeze=False)[0]
+        for panel, (ylabel, settings) in enumerate(parts):
+            _draw(axes[panel], settings, ylabel, (floors or {}) if panel == 0 else {})
+        handles = [Line2D([], [], label=name, **looks) for looks, name in zip(_looks(), names, strict=False)]
+        figure.legend(handles=handles, loc="outside lower center", ncols=2)
+        return figure
+
+
+def _draw(axes: Axes, settings: Mapping[str, Curves], ylabel: str, floors: Mapping[str, float]) -> None:
+    for looks, curves in zip(_looks(), settings.values(), strict=False):
+        epochs = min(map(len, curves), default=0)
+        if epochs == 0:
+            continue
+        values = np.array([curve[:epochs] for curve in curves])  # (seeds, epochs)
+        x = np.arange(1, epochs + 1)
+        axes.plot(x, values.mean(axis=0), **looks, marker="o" if epochs == 1 else None)
+        if len(values) > 1:
+            axes.fill_between(x, values.min(axis=0), values.max(axis=0), color=looks["color"], alpha=0.18, linewidth=0)
+    for text, level in floors.items():
+        axes.axhline(level, color=mpl.rcParams["text.color"], linewidth=1.2, dashes=(6, 3))
+        axes.annotate(text, (0, level), (4, 3), xycoords=("axes fraction", "data"), textcoords="offset points", va="bottom")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(ylabel)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def legend(names: Sequence[str]) -> Figure:
@@ -74,7 +102,7 @@ def most() -> int:
 def svg(figure: Figure, name: str, description: str) -> str:
     """``figure`` as an ``<svg>`` element for a page: its text takes the page's colour, ``name`` keeps its ids apart from others."""
     file = StringIO()
-    with style():
+    with saving():
         figure.savefig(file, format="svg", bbox_inches="tight", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
         ink = mpl.rcParams["text.color"].lower()
     drawing = file.getvalue()

@@ -1,0 +1,165 @@
+"""A plan and its runs become a chapter: the set-up as it was, tables, curves, discussion, verdicts."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlhw.report.claims import Claim, Verdict, judge
+from dlhw.report.curves import panels
+from dlhw.report.document import Chapter, Figure, Section, Table
+from dlhw.report.plan import Curves, Metric, Plan, Row
+from dlhw.report.quantities import quantity
+from dlhw.report.runs import Record, select
+from dlhw.report.setup import network_tables, setup_table
+from dlhw.report.statistics import Estimate, mean_over_seeds, over_samples
+from dlhw.rescore import rescore
+
+NOT_RUN = "not run"
+INTERVALS = (
+    "Mean over the seeds with its 95 % bootstrap interval over the seeds (from three seeds on); of a single run the interval is over the "
+    "test samples and marked *. Validation chose the epoch; the highest and the last epoch, where they are shown, chose nothing."
+)
+
+
+def build(plan: Plan, records: Sequence[Record], claims: Sequence[Claim]) -> Chapter:
+    """The chapter of a plan from the finished runs that there are; what has not been run says so."""
+    verdicts = [judge(claim, records) for claim in claims if claim.chapter == plan.name]
+    used = [record for row in plan.rows for record in select(records, row.where)]
+    sections = [
+        Section("What is asked", plan.asked),
+        Section("Set-up", _made_of(used), [*([setup_table(plan, records)] if used else []), *network_tables(plan, records)]),
+        Section("Results", (), results_tables(plan, records), [_curves(plan, curves, records) for curves in plan.curves]),
+    ]
+    if drawings := plan.drawings(records):
+        sections.append(Section("A closer look", (), (), drawings))
+    if found := plan.discussion(records, verdicts):
+        sections.append(Section("What was found", found))
+    sections.append(Section("Claims", (), [claims_table(plan, verdicts)]))
+    return Chapter(plan.name, plan.title, sections)
+
+
+def _made_of(used: Sequence[Record]) -> list[str]:
+    if not used:
+        return ["None of this chapter's experiments has been run."]
+    return [f"Read from the configurations and results of the {len(used)} runs behind the table of results."]
+
+
+def estimate(row: Row, metric: Metric, records: Sequence[Record]) -> Estimate | None:
+    """The mean of a metric over a row's runs with its interval; None where there is no run or it was not measured."""
+    runs = select(records, row.where)
+    values = [value for record in runs if not math.isnan(value := quantity(record, metric.quantity))]
+    if not values:
+        return None
+    found = mean_over_seeds(values)
+    split, _, name = metric.quantity.partition("/")
+    if len(values) == 1 and split == "test" and (predictions := runs[0].predictions):
+        first = runs[0]
+        samples = len(predictions["index"])
+
+        def score(rows: NDArray[np.intp]) -> float:
+            return rescore(first.result["spec"], first.settings, {key: array[rows] for key, array in predictions.items()}).get(
+                name, math.nan
+            )
+
+        drawn = over_samples(samples, score, draws=200)
+        return Estimate(found.mean, drawn.low, drawn.high, 1, drawn.over)
+    return found
+
+
+def results_tables(plan: Plan, records: Sequence[Record]) -> list[Table]:
+    """A line for each row of the plan: the metrics that the reports state, with their figures beside them, then all others."""
+    stated = [metric for metric in plan.metrics if any(metric.quantity in row.reported for row in plan.rows)]
+    columns = ["row", "system", "seeds"]
+    for metric in plan.metrics:
+        columns += [metric.label, *(["reported", "lies"] if metric in stated else [])]
+    lines, more = [], []
+    for row in plan.rows:
+        head = [row.id, row.label, str(len(select(records, row.where)))]
+        cells = [*head]
+        for metric in plan.metrics:
+            found = estimate(row, metric, records)
+            cells.append(shown(found, metric.digits))
+            if metric in stated:
+                reported = row.reported.get(metric.quantity, ())
+                cells += [" · ".join(f"{value:.{metric.digits}f}" for value in reported) or "-", placed(row, reported, found)]
+        lines.append(cells)
+        more.append([*head, *(shown(estimate(row, metric, records), metric.digits) for metric in plan.more)])
+    tables = [Table(f"{plan.name}-results", f"{plan.title}: results beside the reported ones.", columns, lines, 2, [INTERVALS], wide=1)]
+    if plan.more:
+        columns = ["row", "system", "seeds", *(metric.label for metric in plan.more)]
+        tables.append(Table(f"{plan.name}-more", f"{plan.title}: what else was measured.", columns, more, 2, wide=1))
+    return tables
+
+
+def shown(found: Estimate | None, digits: int = 4) -> str:
+    """``0.9439 [0.9410, 0.9466]``; an interval over test samples is marked with a star."""
+    if found is None:
+        return NOT_RUN
+    mean = f"{found.mean:,.{digits}f}"
+    if found.low is None or found.high is None or found.low == found.mean == found.high:
+        return mean
+    return f"{mean} [{found.low:,.{digits}f}, {found.high:,.{digits}f}]{'*' * (found.over != 'seeds')}"
+
+
+def placed(row: Row, reported: Sequence[float], found: Estimate | None) -> str:
+    """Where the reported figures lie with respect to the interval."""
+    if not reported:
+        return "-"
+    if found is None:
+        return NOT_RUN
+    if not row.comparable:
+        return "not comparable"
+    if found.low is None or found.high is None:
+        return "no interval"
+    within = [found.low <= value <= found.high for value in reported]
+    return " · ".join(
+        "inside" if inside else "above" if value > found.high else "below" for inside, value in zip(within, reported, strict=True)
+    )
+
+
+def _curves(plan: Plan, curves: Curves, records: Sequence[Record]) -> Figure:
+    rows = [row for row in plan.rows if row.id in curves.rows]
+    runs = {f"{row.id} {row.label}": select(records, row.where) for row in rows}
+    drawing = panels(
+        [
+            (label, {name: [record.curve(column) for record in members] for name, members in runs.items()})
+            for column, label in curves.columns
+        ],
+        curves.floors,
+    )
+    return Figure(f"{plan.name}-{curves.name}", curves.caption, drawing)
+
+
+def claims_table(plan: Plan, verdicts: Sequence[Verdict]) -> Table:
+    """A line for each claim: what it says, the verdict, the effect with its interval, seeds, kind of data."""
+    rows = []
+    for verdict in verdicts:
+        claim = verdict.claim
+        outcome = f"{verdict.outcome} ({verdict.why})" if verdict.outcome == "undecided" else verdict.outcome
+        digits = 3 if claim.ratio else 4
+        rows.append(
+            [
+                claim.id,
+                claim.text,
+                outcome,
+                claim.quantity,
+                shown(verdict.effect, digits),
+                _matters(claim),
+                str(verdict.effect.n if verdict.effect else 0),
+                claim.data,
+            ]
+        )
+    columns = ["claim", "what it says", "verdict", "quantity", "effect", "matters from", "seeds", "data"]
+    notes = [
+        "Effect: the first setting minus the second over common seeds, as a share of the second where the quantity is marked so; of a "
+        "fact, the quantity itself. A claim holds where the whole interval lies on its side and the mean is no less than what matters.",
+    ]
+    return Table(f"{plan.name}-claims", f"{plan.title}: what the reports claim, and what the runs say.", columns, rows, 4, notes, wide=1)
+
+
+def _matters(claim: Claim) -> str:
+    if claim.value is not None:
+        return f"{claim.expect.replace('_', ' ')} {claim.value:g}"
+    return f"{claim.matters:.0%}" if claim.ratio else f"{claim.matters:g}"

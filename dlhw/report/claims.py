@@ -1,0 +1,148 @@
+"""What the reports claim, as tests over runs: ``conf/report/claims.yaml`` in, verdicts out.
+
+A claim compares a quantity of two settings over their common seeds, or holds a fact against every run of one setting.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import yaml
+
+from dlhw.config import CONF
+from dlhw.errors import UserError
+from dlhw.report.quantities import quantity
+from dlhw.report.runs import Record, select
+from dlhw.report.statistics import FEWEST, Estimate, mean_over_seeds, paired_difference
+
+CLAIMS = CONF / "report" / "claims.yaml"
+
+Expect = Literal["higher", "lower", "same", "at_least", "at_most", "equal"]
+Outcome = Literal["holds", "does not hold", "undecided"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement that numbers can decide.
+
+    Args:
+        id, chapter, text: its name, the chapter that it belongs to, and what it says, in our words.
+        quantity: what is compared: see :func:`dlhw.report.quantities.quantity`.
+        of: the runs that it is about.
+        than: the runs that they are compared with; for ``at_least``, ``at_most`` and ``equal`` there are none.
+        expect: ``higher``, ``lower`` or ``same`` than the others; ``at_least``, ``at_most``, ``equal`` to ``value``.
+        matters: the smallest difference that would matter; for ``ratio``, in shares of the others' value.
+        ratio: the difference is a share of the others' value.
+        value: of a fact.
+        data: ``real`` or ``simulated``.
+    """
+
+    id: str
+    chapter: str
+    text: str
+    quantity: str
+    of: dict[str, Any]
+    expect: Expect
+    than: dict[str, Any] = field(default_factory=dict)
+    matters: float = 0.0
+    ratio: bool = False
+    value: float | None = None
+    data: Literal["real", "simulated"] = "real"
+
+    def __post_init__(self) -> None:
+        if self.expect not in get_args(Expect):
+            raise UserError(f"claim {self.id}: expect={self.expect} is not one of {', '.join(get_args(Expect))}")
+        if (self.expect in ("higher", "lower", "same")) != bool(self.than) or (self.value is None) != bool(self.than):
+            raise UserError(f"claim {self.id}: either than (for higher, lower, same) or value (for at_least, at_most, equal) is right")
+        if self.than and self.matters <= 0:
+            raise UserError(f"claim {self.id}: matters={self.matters} is out of range: the smallest difference that matters is above 0")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the runs say of a claim; ``why`` tells in a few words what an undecided one lacks."""
+
+    claim: Claim
+    outcome: Outcome
+    effect: Estimate | None = None
+    why: str = ""
+
+
+def load_claims(path: Path = CLAIMS) -> list[Claim]:
+    """The claims of a file, in its order.
+
+    Raises:
+        UserError: an unknown or missing field, two claims of one id.
+    """
+    known = {part.name for part in fields(Claim)}
+    claims: list[Claim] = []
+    for entry in yaml.safe_load(path.read_text()):
+        if unknown := entry.keys() - known:
+            raise UserError(f"{path}: claim {entry.get('id')} has {', '.join(sorted(unknown))}; a claim has {', '.join(sorted(known))}")
+        try:
+            claims.append(Claim(**entry))
+        except TypeError as error:
+            raise UserError(f"{path}: claim {entry.get('id')}: {error}") from None
+    if twice := {claim.id for claim in claims if sum(other.id == claim.id for other in claims) > 1}:
+        raise UserError(f"{path} has two claims called {', '.join(sorted(twice))}")
+    return claims
+
+
+def judge(claim: Claim, records: Sequence[Record]) -> Verdict:
+    """The verdict on a claim from the runs that there are."""
+    first = _values(claim, records, claim.of)
+    if not first:
+        return Verdict(claim, "undecided", why="not run")
+    if claim.value is not None:
+        return _fact(claim, claim.value, first)
+    second = _values(claim, records, claim.than)
+    if not second:
+        return Verdict(claim, "undecided", why="not run")
+    if claim.ratio:
+        first = {seed: value / second[seed] - 1 for seed, value in first.items() if second.get(seed)}
+        second = dict.fromkeys(first, 0.0)
+    effect = paired_difference(first, second)
+    if effect is None:
+        return Verdict(claim, "undecided", why="no common seed")
+    if effect.low is None or effect.high is None:
+        return Verdict(claim, "undecided", effect, why=f"{effect.n} seed{'s' * (effect.n != 1)}, {FEWEST} are needed")
+    return _compared(claim, effect, effect.low, effect.high)
+
+
+def _compared(claim: Claim, effect: Estimate, low: float, high: float) -> Verdict:
+    """``higher`` holds where the whole interval lies above 0 and the mean is no less than what matters, and does not where the whole
+    interval lies below what matters. ``same`` holds where the interval lies within what matters, and does not where it lies without.
+    """
+    matters = claim.matters
+    if claim.expect == "same":
+        if -matters < low and high < matters:
+            return Verdict(claim, "holds", effect)
+        return Verdict(claim, "does not hold" if low > matters or high < -matters else "undecided", effect, "the interval is too wide")
+    if claim.expect == "lower":
+        low, high, mean = -high, -low, -effect.mean
+    else:
+        mean = effect.mean
+    if low > 0 and mean >= matters:
+        return Verdict(claim, "holds", effect)
+    if high < matters:
+        return Verdict(claim, "does not hold", effect)
+    return Verdict(claim, "undecided", effect, "the interval is too wide")
+
+
+def _fact(claim: Claim, right: float, values: Mapping[int, float]) -> Verdict:
+    tolerance = claim.matters or 1e-6 * max(1.0, abs(right))
+    match claim.expect:
+        case "at_least":
+            true = all(value >= right - tolerance for value in values.values())
+        case "at_most":
+            true = all(value <= right + tolerance for value in values.values())
+        case _:
+            true = all(abs(value - right) <= tolerance for value in values.values())
+    return Verdict(claim, "holds" if true else "does not hold", mean_over_seeds([*values.values()]))
+
+
+def _values(claim: Claim, records: Sequence[Record], where: Mapping[str, Any]) -> dict[int, float]:
+    values = {record.seed: quantity(record, claim.quantity) for record in select(records, where)}
+    return {seed: value for seed, value in values.items() if not math.isnan(value)}

@@ -1,0 +1,77 @@
+"""What a chapter is made from: the experiments that it needs, the rows of its table, its curves and drawings, its discussion.
+
+A chapter is one small file in :mod:`dlhw.report.chapters` that holds a :class:`Plan`; its claims stand in ``conf/report/claims.yaml``.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from dlhw.report.claims import Verdict
+from dlhw.report.document import Figure
+from dlhw.report.runs import Record, Where
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A sweep: the overrides of ``train.py``, and those that make it short for the quick report (None: the quick report goes without).
+
+    ``then`` are commands of this package to be run after it, ``{folder}`` being where its runs are: the module and its arguments.
+    """
+
+    overrides: Sequence[str]
+    quick: Sequence[str] | None = ()
+    then: Sequence[Sequence[str]] = ()
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A column: what is read off the runs (:func:`dlhw.report.quantities.quantity`), what it is called, digits after the point."""
+
+    quantity: str
+    label: str
+    digits: int = 4
+
+
+@dataclass(frozen=True)
+class Row:
+    """A system: its row in the reports, its name, its runs, and by quantity what the reports state (one figure or several groups').
+
+    ``comparable`` is false where our data is not the report's.
+    """
+
+    id: str
+    label: str
+    where: Where
+    reported: dict[str, Sequence[float]] = field(default_factory=dict)
+    comparable: bool = True
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Curves over the epochs, a panel for each column of ``metrics.csv``, a line for each row named."""
+
+    name: str
+    caption: str
+    columns: Sequence[tuple[str, str]]  # column, axis label with its unit
+    rows: Sequence[str]
+    floors: dict[str, float] = field(default_factory=dict)  # text: level; on the first panel
+
+
+Discussion = Callable[[Sequence[Record], Sequence[Verdict]], list[str]]
+Drawings = Callable[[Sequence[Record]], list[Figure]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A chapter before its runs."""
+
+    name: str
+    title: str
+    asked: Sequence[str]
+    experiments: Sequence[Experiment]
+    rows: Sequence[Row]
+    metrics: Sequence[Metric]  # of the table beside what is reported
+    more: Sequence[Metric] = ()  # of a second table
+    curves: Sequence[Curves] = ()
+    drawings: Drawings = lambda records: []
+    discussion: Discussion = lambda records, verdicts: []

@@ -1,0 +1,66 @@
+"""Numbers that are read off a run: a metric of its result, or a function of a curve, such as ``spikes(test/acc)``."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from dlhw.errors import UserError
+from dlhw.report.runs import Record
+
+SPIKE = 0.05  # a fall by so much or more from one epoch to the next is a spike
+
+Curve = Sequence[float]
+
+
+def spikes(curve: Curve, fall: float = SPIKE) -> float:
+    """How often a curve falls by ``fall`` or more from one epoch to the next."""
+    return float(sum(before - after >= fall for before, after in pairwise(curve)))
+
+
+def passes(curve: Curve, threshold: float) -> float:
+    """The first epoch, from 1, at which a curve reaches ``threshold``; NaN where it never does."""
+    return next((float(epoch) for epoch, value in enumerate(curve, 1) if value >= threshold), math.nan)
+
+
+def after_peak(curve: Curve) -> float:
+    """How far the last epoch lies below the highest one."""
+    return max(curve) - curve[-1]
+
+
+FUNCTIONS: dict[str, Callable[..., float]] = {
+    "min": min,
+    "max": max,
+    "last": lambda curve: curve[-1],
+    "spikes": spikes,
+    "passes": passes,
+    "after_peak": after_peak,
+}
+
+
+def quantity(record: Record, name: str) -> float:
+    """``test/acc`` (also ``val/``, ``train/``, ``last/``), a field of result.json such as ``params``, ``layer(name)``, the parameters of one
+    layer, ``decoded(NAME/metric)`` of what :mod:`dlhw.decode` has left, or ``function(column, number)`` over a column of
+    ``metrics.csv``. NaN where the run has not measured it.
+
+    Raises:
+        UserError: no such function or field.
+    """
+    if name.startswith("layer("):
+        layers = {layer["name"]: layer["params"] for layer in record.result.get("layers", [])}
+        return float(layers.get(name[len("layer(") : -1], math.nan))
+    if decoded := re.fullmatch(r"decoded\((.+)/([^/]+)\)", name):
+        return record.decoded(decoded[1]).get(decoded[2], math.nan)
+    if called := re.fullmatch(r"(\w+)\(([^,()]+)(?:,\s*([-\d.e]+))?\)", name):
+        function, column, number = called.groups()
+        if function not in FUNCTIONS:
+            raise UserError(f"{name}: no function {function}; there are {', '.join(FUNCTIONS)}")
+        curve = record.curve(column)
+        return float(FUNCTIONS[function](curve, *([float(number)] if number else []))) if curve else math.nan
+    split, _, metric = name.partition("/")
+    if metric:
+        value = record.result.get(split, {}).get(metric)
+        return math.nan if value is None else float(value)
+    if not isinstance(record.result.get(name), int | float):
+        raise UserError(f"{name} is no number of a result.json; metrics are test/NAME, val/NAME, train/NAME or last/NAME")
+    return float(record.result[name])

@@ -1,0 +1,122 @@
+"""A document as files: one HTML page, a PDF, and beside them each table as CSV and LaTeX, each figure as PDF and PNG.
+
+The same document gives the same bytes.
+"""
+
+import csv
+import io
+from pathlib import Path
+
+import typst
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure as Drawing
+
+from dlhw.atomic_file import replacing, write_text
+from dlhw.report.curves import saving, svg
+from dlhw.report.document import Document, Table
+
+HERE = Path(__file__).parent
+NO_DATES = {
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+}
+DPI = 200
+
+
+def write_document(document: Document, folder: Path) -> list[Path]:
+    """Write ``report.html``, ``report.pdf``, ``tables/`` and ``figures/`` below ``folder``; returns the two documents."""
+    for figure in document.figures:
+        for ending in ("svg", "pdf", "png"):
+            _write_bytes(folder / "figures" / f"{figure.name}.{ending}", drawn(figure.drawing, ending))
+    for table in document.tables:
+        write_text(folder / "tables" / f"{table.name}.csv", as_csv(table))
+        write_text(folder / "tables" / f"{table.name}.tex", as_latex(table))
+    write_text(folder / "report.html", as_html(document))
+    _write_bytes(folder / "report.pdf", as_pdf(document, folder))
+    for figure in document.figures:  # the PDF has been made of them
+        (folder / "figures" / f"{figure.name}.svg").unlink()
+    return [folder / "report.html", folder / "report.pdf"]
+
+
+def drawn(drawing: Drawing, ending: str) -> bytes:
+    """A drawing as the content of a file, without dates and names of programs in it."""
+    file = io.BytesIO()
+    with saving():
+        drawing.savefig(file, format=ending, dpi=DPI, bbox_inches="tight", metadata=NO_DATES[ending], transparent=ending != "png")
+    return file.getvalue()
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def as_html(document: Document) -> str:
+    """One page that loads nothing from anywhere."""
+    templates = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    templates.filters["whole"] = whole
+    templates.filters["svg"] = lambda figure: Markup(svg(figure.drawing, figure.name, figure.caption))
+    return templates.get_template("report.html.j2").render(document=document)
+
+
+def as_pdf(document: Document, folder: Path) -> bytes:
+    """The document set by Typst; ``folder`` holds the figures."""
+    templates = Environment(
+        loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    templates.filters["text"] = typst_text
+    templates.filters["whole"] = whole
+    source = templates.get_template("report.typ.j2").render(document=document)
+    return typst.compile(source.encode(), root=str(folder.resolve()).encode(), format="pdf", ignore_system_fonts=True, timestamp=0)
+
+
+def typst_text(text: str) -> str:
+    """``text`` as a string of Typst's, so that no character of it is markup."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def whole(cell: str) -> str:
+    """A number with its interval, to be broken into lines before the interval only."""
+    number, bracket, interval = cell.partition(" [")
+    return number.replace(" ", "\u00a0") + bracket + interval.replace(" ", "\u00a0")
+
+
+def as_csv(table: Table) -> str:
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows([table.columns, *table.rows])
+    return file.getvalue()
+
+
+def as_latex(table: Table) -> str:
+    """A ``table`` environment that needs the package booktabs."""
+    words = table.text_columns
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{latex_text(table.caption)}}}",
+        rf"\begin{{tabular}}{{{'l' * words}{'r' * (len(table.columns) - words)}}}",
+        r"\toprule",
+        " & ".join(map(latex_text, table.columns)) + r" \\",
+        r"\midrule",
+        *(" & ".join(map(latex_text, row)) + r" \\" for row in table.rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_LATEX = {letter: f"\\{letter}" for letter in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+_LATEX |= {"\u00b1": r"$\pm$", "\u2265": r"$\geq$", "\u2264": r"$\leq$", "\u2192": r"$\rightarrow$", "\u2212": "$-$", "\u00d7": r"$\times$"}
+_LATEX |= {"\u2013": "--", "\u2026": r"\ldots{}", "\u00b7": r"$\cdot$"}
+
+
+def latex_text(text: str) -> str:
+    """``text`` with LaTeX's special characters written out."""
+    return "".join(_LATEX.get(letter, letter) for letter in text)

@@ -1,0 +1,71 @@
+"""The finished runs that a report is made of, and which of them a row, a figure or a claim is about."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from dlhw.reference import read_predictions
+from dlhw.results import read_settings
+from dlhw.run_files import read_metrics, read_result
+from dlhw.run_folder import DECODED, METRICS, RESULT
+
+Where = Mapping[str, Any]  # a result.json field (experiment, task, model) or a dotted setting: the value that it must have
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished run: its folder, what it found, and its settings by their dotted keys."""
+
+    folder: Path
+    result: dict[str, Any]
+    settings: dict[str, Any]
+
+    @property
+    def seed(self) -> int:
+        return int(self.result["seed"])
+
+    @cached_property
+    def metrics(self) -> list[dict[str, float]]:
+        """A row an epoch, as ``metrics.csv`` has them."""
+        return read_metrics(self.folder / METRICS)
+
+    @cached_property
+    def predictions(self) -> dict[str, NDArray[Any]]:
+        """What the run said of the test split; empty where it has stored nothing."""
+        return read_predictions(self.folder)
+
+    def decoded(self, name: str) -> dict[str, float]:
+        """The test metrics with another decoder, by the name of its file; empty where it was not scored."""
+        path = self.folder / DECODED / f"{name}.json"
+        return json.loads(path.read_text())["test"] if path.exists() else {}
+
+    def curve(self, column: str) -> list[float]:
+        """The values of a column over the epochs; empty where it was not measured."""
+        return [row[column] for row in self.metrics if column in row]
+
+    def has(self, where: Where) -> bool:
+        return all(str(self.result.get(key, self.settings.get(key))) == str(value) for key, value in where.items())
+
+
+def load_records(root: Path) -> list[Record]:
+    """Every finished run below a folder, sorted by path; none where there is no such folder."""
+    records = []
+    for path in sorted(root.rglob(RESULT)):
+        result = read_result(path.parent)
+        if result and result["status"] == "finished":
+            records.append(Record(path.parent, result, read_settings(path.parent)))
+    return records
+
+
+def select(records: Sequence[Record], where: Where) -> list[Record]:
+    """The runs that ``where`` is true of, one a seed (the first one found), by seed."""
+    chosen: dict[int, Record] = {}
+    for record in records:
+        if record.has(where):
+            chosen.setdefault(record.seed, record)
+    return [chosen[seed] for seed in sorted(chosen)]
