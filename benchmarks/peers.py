@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable
 from functools import cache
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import lightning as L
@@ -119,8 +120,9 @@ class TemplateModule(L.LightningModule):
 def template_loop(model: str, precision: str, seconds: float) -> float:
     """Peer (b)."""
     timer = StopAfter(seconds)
-    trainer = _trainer("32-true", [timer, LearningRateMonitor("step")], CSVLogger("/tmp", name="dlhw-bench"))
-    trainer.fit(TemplateModule(model), DataLoader(PictureDataset(), batch_size=BATCH, shuffle=True))
+    with TemporaryDirectory() as folder:
+        trainer = _trainer("32-true", [timer, LearningRateMonitor("step")], CSVLogger(folder))
+        trainer.fit(TemplateModule(model), DataLoader(PictureDataset(), batch_size=BATCH, shuffle=True))
     return timer.clock.rate
 
 

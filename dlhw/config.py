@@ -21,7 +21,7 @@ CONF = Path(__file__).parent.parent / "conf"
 # Where a _target_ may point; anything else in a configuration file is refused before it is called.
 OWN_TARGETS = ("dlhw.data.", "dlhw.models.", "dlhw.tasks.", "dlhw.callbacks.", "dlhw.muon.")
 ALLOWED_TARGETS = (*OWN_TARGETS, "torch.optim.", "torch.nn.", "lightning.pytorch.callbacks.")
-LOWER_IS_BETTER = ("loss", "cer", "wer")  # metrics; of all others higher values are better
+LOWER_IS_BETTER = ("loss", "cer", "wer")  # metrics, also as wer@3; of all others higher values are better
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true")
 STRATEGIES = ("auto", "ddp")
@@ -30,7 +30,7 @@ SCHEDULES = ("constant", "cosine", "onecycle", "step")
 
 def direction(monitor: str) -> str:
     """Whether a better value of a metric is lower or higher: ``min`` or ``max``, as Lightning says it."""
-    return "min" if monitor in LOWER_IS_BETTER else "max"
+    return "min" if monitor.partition("@")[0] in LOWER_IS_BETTER else "max"
 
 
 def _require(ok: bool, key: str, value: object, right: str) -> None:
@@ -132,6 +132,16 @@ def check(cfg: DictConfig) -> None:
     for part in (cfg.trainer, cfg.optim):
         settings: Any = OmegaConf.to_object(part)
         settings.check()
+    precision, optim = cfg.trainer.precision, cfg.optim
+    if precision == "16-mixed" and optim.clip_norm is not None:
+        raise UserError(
+            "trainer.precision=16-mixed scales the gradients, so optim.clip_norm cannot measure them: use bf16-mixed or 32-true"
+        )
+    if precision == "bf16-true" and optim.ema is not None:
+        raise UserError(
+            f"trainer.precision=bf16-true keeps two to three digits of a weight, too few for optim.ema={optim.ema}, whose average moves by "
+            "less in a step: use bf16-mixed or 32-true"
+        )
     for key, node in targets(OmegaConf.to_container(cfg, resolve=True)):
         target = node["_target_"]
         if not str(target).startswith(ALLOWED_TARGETS):

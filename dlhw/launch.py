@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from dlhw.config import CONF
 from dlhw.errors import Stopped, UserError
+from dlhw.hydra_guard import checked_before_hydra_builds
 
 
 def hydra_main(run: Callable[[DictConfig], Any]) -> None:
@@ -28,7 +29,8 @@ def hydra_main(run: Callable[[DictConfig], Any]) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         check_experiment_name(sys.argv[1:])
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(_Job(run))()
+        with checked_before_hydra_builds():
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(_Job(run))()
     except UserError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

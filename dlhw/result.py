@@ -1,9 +1,10 @@
 """``result.json``: what a run has found, on what, and how long it took."""
 
-import json
 import platform
 import statistics
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -12,22 +13,42 @@ from typing import Any
 import lightning as L
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
+from torch import nn
 
-from dlhw.atomic_file import write_text
-from dlhw.callbacks.recorder import read_metrics
 from dlhw.data.arrays import ArrayData
+from dlhw.errors import Stopped, UserError
 from dlhw.hardware import device_name
-from dlhw.run_folder import METRICS, RESULT, config_hash, identity, read_result
+from dlhw.run_files import read_metrics, read_result, write_config, write_result
+from dlhw.run_folder import METRICS, config_hash, identity
 from dlhw.specs import spec_to_dict
 from dlhw.tasks.supervised import SupervisedTask
 
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "torchmetrics", "numpy", "medmnist")
 
 
-def start_result(folder: Path) -> None:
-    """Note that the run has begun; a resumed run keeps its first start."""
-    before = read_result(folder) or {}
-    write_result(folder, {"status": "running", "started": before.get("started", _now())})
+@contextmanager
+def recorded(folder: Path, cfg: DictConfig) -> Iterator[None]:
+    """Note that the run has begun, and, where the block does not finish it, that it was stopped or has failed, and of what.
+
+    A resumed run keeps its first start. A run that a kill ended stays ``running``.
+    """
+    started = {"started": (read_result(folder) or {}).get("started", _now())}
+    # The result before the settings: a kill between the two must not leave more epochs beside the result of fewer.
+    write_result(folder, {"status": "running", **started})
+    write_config(folder, cfg)
+    try:
+        yield
+    except BaseException as error:
+        failed = isinstance(error, Exception) and not isinstance(error, Stopped)
+        outcome = {"status": "failed", "message": _message(error)} if failed else {"status": "stopped"}
+        with suppress(UserError):  # of a full disk: what ended the run is told, not this
+            if (read_result(folder) or {}).get("status") == "running":  # not finished just before
+                write_result(folder, {**outcome, **started, "ended": _now()})
+        raise
+
+
+def _message(error: BaseException) -> str:
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
 
 
 def finish_result(
@@ -37,13 +58,16 @@ def finish_result(
     trainer: L.Trainer,
     task: SupervisedTask,
     data: ArrayData,
-    best_epoch: int,
+    best: dict[str, Any],
     test: dict[str, float],
 ) -> dict[str, Any]:
     """Write and return the result of a finished run. ``val`` and ``test`` belong to the best epoch,
-    ``last`` (on the validation split) and ``train`` to the last one."""
-    rows = read_metrics(folder / METRICS)
-    best, last = rows[best_epoch], rows[-1]
+    ``last`` (on the validation split) and ``train`` to the last one.
+
+    ``best`` is the checkpoint of the best epoch. It knows its own metrics: a run that was killed after it was written, and went on
+    on other hardware, may have another row for that epoch.
+    """
+    rows, best_epoch = read_metrics(folder / METRICS), best["position"]["epoch"] - 1
     choices: Any = HydraConfig.get().runtime.choices
     settings = identity(cfg)
     result = {
@@ -55,13 +79,14 @@ def finish_result(
         "seed": cfg.seed,
         "config_hash": config_hash(settings),
         "params": sum(p.numel() for p in task.net.parameters()),
+        "layers": layers_of(task.net),
         "epochs": len(rows),
         "best_epoch": best_epoch,
         "monitor": cfg.task.monitor,
-        "val": _of_split(best, "val"),
+        "val": _of_split(best.get("metrics") or rows[best_epoch], "val"),
         "test": test,
-        "last": _of_split(last, "val"),
-        "train": _of_split(last, "train"),
+        "last": _of_split(rows[-1], "val"),
+        "train": _of_split(rows[-1], "train"),
         "train_seconds": task.seconds,
         "samples_per_second": statistics.median(row["samples_per_second"] for row in rows),
         "device": device_name(trainer.strategy.root_device),
@@ -71,6 +96,7 @@ def finish_result(
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         "data": data.checksums,
         "spec": spec_to_dict(data.spec),
+        "notes": dict(data.notes),
         "started": (read_result(folder) or {}).get("started"),
         "finished": _now(),
     }
@@ -78,8 +104,21 @@ def finish_result(
     return result
 
 
-def write_result(folder: Path, result: dict[str, Any]) -> None:
-    write_text(folder / RESULT, json.dumps(result, indent=2) + "\n")
+def layers_of(net: nn.Module) -> list[dict[str, Any]]:
+    """The layers of a network in their order: name, what it is, how many parameters it has of its own.
+
+    Parts that only hold others are left out; weights that two layers share count in the first.
+    """
+    seen: set[int] = set()
+    layers = []
+    for name, module in net.named_modules():
+        own = [weight for weight in module.parameters(recurse=False) if id(weight) not in seen]
+        seen |= {id(weight) for weight in own}
+        if own or not any(True for _ in module.children()):
+            layers.append(
+                {"name": name or "network", "what": repr(module).split("\n")[0].rstrip("("), "params": sum(p.numel() for p in own)}
+            )
+    return layers
 
 
 def _of_split(row: dict[str, float], split: str) -> dict[str, float]:

@@ -5,6 +5,7 @@ Only :func:`load_run` imports torch.
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from dlhw import command
 from dlhw.atomic_file import replacing
-from dlhw.config import Config, bind, check
+from dlhw.config import bind, check
 from dlhw.errors import UserError
-from dlhw.run_folder import BEST, CONFIG, NOT_IDENTITY, RESULT, flatten, read_result
+from dlhw.run_files import read_config, read_result
+from dlhw.run_folder import BEST, CONFIG, NOT_IDENTITY, RESULT, flatten
 from dlhw.specs import spec_from_dict
 from dlhw.summary import HEAD, MEASURED, SPLITS, TAIL, headline, setting_cells, summarize, with_spread
 
@@ -46,7 +46,7 @@ def load_runs(*folders: str | Path) -> pd.DataFrame:
 
     Columns: path, task, model, experiment, status, seed; the settings that differ among the runs, by their dotted keys; metrics as
     ``val/*`` and ``test/*`` (of the best epoch) and ``last/*`` (validation, last epoch); epochs, params, train_seconds and so on.
-    An unfinished run has its settings only.
+    A metric that was no finite number is NaN. A run that is not finished has its settings only, and where it has failed the message.
 
     Raises:
         UserError: no such folder, no run below it, a result.json or config.yaml that cannot be read.
@@ -63,7 +63,8 @@ def load_runs(*folders: str | Path) -> pd.DataFrame:
         settings.append(read_settings(folder))
         row: dict[str, Any] = {key: result.get(key) for key in (*HEAD, *TAIL)}
         row |= {"path": str(folder), "seed": settings[-1]["seed"]}
-        row |= {f"{split}/{name}": value for split in SPLITS for name, value in result.get(split, {}).items()}
+        for split in SPLITS:
+            row |= {f"{split}/{name}": math.nan if value is None else value for name, value in result.get(split, {}).items()}
         rows.append(row)
     keys = dict.fromkeys(key for values in settings for key in values if key not in BESIDE)
     differing = [key for key in keys if len({values.get(key) for values in settings}) > 1]
@@ -85,34 +86,13 @@ def _run_folders(folders: Sequence[str | Path]) -> list[Path]:
 
 
 def _result(folder: Path) -> dict[str, Any]:
-    result: Any = read_result(folder)
-    needed = {"status"}
-    if isinstance(result, dict) and result.get("status") == "finished":
+    result = read_result(folder) or {"status": "running"}  # none: deleted since it was found
+    if result["status"] == "finished":
         needed = {"task", "model", "experiment", "seed", "monitor", "spec", *SPLITS, *MEASURED}
-    if not isinstance(result, dict) or (missing := needed - result.keys()):
-        lacks = f"{', '.join(sorted(missing))} is missing" if isinstance(result, dict) else "it is no mapping"
-        raise UserError(f"{folder / RESULT} is damaged ({lacks}): delete it and start the run again")
+        wrong = needed - result.keys() | {split for split in SPLITS if not isinstance(result.get(split), dict)}
+        if wrong:
+            raise UserError(f"{folder / RESULT} is damaged (it lacks {', '.join(sorted(wrong))}): delete this file and start the run again")
     return result
-
-
-def read_config(folder: Path) -> DictConfig:
-    """The configuration of a run, laid over the schema, so that knobs which came later have their defaults.
-
-    Raises:
-        UserError: no config.yaml, or one that does not fit the schema.
-    """
-    path = folder / CONFIG
-    try:
-        config = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror or error}); the {CONFIG} that the run wrote is right") from None
-    except (OmegaConfBaseException, YAMLError, ValueError) as error:
-        raise UserError(f"{path} is not the configuration of a run: {' '.join(str(error).split())}") from None
-    assert isinstance(config, DictConfig)
-    config.data_root = ""  # is not kept, and nothing is read from it
-    if missing := OmegaConf.missing_keys(config):
-        raise UserError(f"{path} is not the configuration of a run: {', '.join(sorted(missing))} is missing")
-    return config
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -191,8 +171,8 @@ def table(folders: Sequence[str], metrics: Sequence[str] | None, csv: Path | Non
         cells[name] = [f"{with_spread(row, name)} ({row[f'{name} n']})" for row in summary.to_dict("records")]
     print(cells.to_string(index=False))
     print("\nmean ± sample standard deviation (number of runs); test and val at the best epoch")
-    for path in unfinished:
-        print(f"unfinished: {path}")
+    for run in runs[runs["status"] != "finished"].to_dict("records"):
+        print(f"failed: {run['path']}: {run['message']}" if run["status"] == "failed" else f"unfinished: {run['path']}")
     csv = csv or Path(folders[0]) / "table.csv"
     with replacing(csv) as temporary:
         summary.to_csv(temporary, index=False)

@@ -5,12 +5,17 @@ torch is imported only where something is trained, so a finished run is skipped,
 
 import os
 from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
 
 from omegaconf import DictConfig
 
 from dlhw import run_folder
 from dlhw.config import check
 from dlhw.errors import Stopped, UserError
+from dlhw.run_files import read_config, read_result
+
+Decision = Literal["train", "resume", "skip"]
 
 
 def main(cfg: DictConfig) -> str:
@@ -27,7 +32,7 @@ def main(cfg: DictConfig) -> str:
             _train(cfg, place, resume=(place.folder / run_folder.LAST).exists())
         return "trained"
     with run_folder.claim(place.folder):
-        decision = run_folder.decide(place, cfg)
+        decision = decide(place, cfg)
         if decision == "skip":
             print(f"skipped, already finished: {place.folder}")
             return "skipped"
@@ -39,3 +44,38 @@ def _train(cfg: DictConfig, place: run_folder.Place, resume: bool) -> str:
 
     train(cfg, place.experiment, place.folder, resume)
     return "trained"
+
+
+def decide(place: run_folder.Place, cfg: DictConfig) -> Decision:
+    """What to do in a folder: train afresh, go on, or skip a finished run.
+
+    Raises:
+        UserError: the folder holds a run with other settings, one that has trained longer than is asked for, or damaged files.
+    """
+    folder = place.folder
+    if not (folder / run_folder.CONFIG).exists():
+        return "train"
+    old = read_config(folder)
+    were, are = run_folder.identity(old), run_folder.identity(cfg)
+    were |= {key: value for key, value in place.defaults.items() if key in are and key not in were}  # knobs that came after the run
+    _refuse_other_settings(folder, were, are)
+    asked, before = cfg.trainer.max_epochs, old.trainer.max_epochs
+    result = read_result(folder)
+    if asked < before:
+        raise UserError(f"{folder} was started with trainer.max_epochs={before}, now {asked} is asked for: ask for {before} or more")
+    if asked > before and (cfg.optim.schedule != "constant" or cfg.optim.warmup):
+        raise UserError(
+            f"{folder} was started with trainer.max_epochs={before}; optim.schedule={cfg.optim.schedule} and optim.warmup are drawn over "
+            f"the whole training, so {asked} epochs would be another run: set output_root=FOLDER to start it elsewhere"
+        )
+    if result and result["status"] == "finished" and asked == before:
+        return "skip"
+    return "resume" if (folder / run_folder.LAST).exists() else "train"
+
+
+def _refuse_other_settings(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    nothing = "(not there)"
+    differing = [key for key in sorted(old.keys() | new.keys()) if old.get(key, nothing) != new.get(key, nothing)]
+    if differing:
+        values = "; ".join(f"{key} was {old.get(key, nothing)}, now {new.get(key, nothing)}" for key in differing[:5])
+        raise UserError(f"{folder} holds a run with other settings: {values}. Move it away or set output_root=FOLDER")

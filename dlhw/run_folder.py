@@ -7,28 +7,39 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from filelock import FileLock, Timeout
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from dlhw.atomic_file import TEMPORARY, write_text
+from dlhw.atomic_file import TEMPORARY
 from dlhw.errors import UserError
 
 RESULT, CONFIG, METRICS, PREDICTIONS, LOG = "result.json", "config.yaml", "metrics.csv", "predictions.npz", "log.txt"
+DECODED = "decoded"  # folder in a run's: what python -m dlhw.decode has scored; beside runs: that of their ensembles
+LOCK = ".lock"
 LAST, BEST = "checkpoints/last.ckpt", "checkpoints/best.ckpt"
 
-# Settings that do not make another run: where things lie, how the run is shown, and how long it goes on.
-NOT_IDENTITY = ("data_root", "output_root", "trainer.max_epochs", "trainer.progress_bar", "trainer.final_pictures", "trainer.threads")
+# Settings that do not make another run: where things lie, how the run is shown, how long it goes on, and what changes the speed alone.
+# Of the latter, trainer.steps_per_call changes no bit of anything. trainer.threads and task.data.eval_batch_size change in which order
+# sums are taken, so the last bits of metrics: another processor would do the same, and that is no other run either.
+NOT_IDENTITY = (
+    "data_root",
+    "output_root",
+    "trainer.max_epochs",
+    "trainer.progress_bar",
+    "trainer.final_pictures",
+    "trainer.threads",
+    "trainer.steps_per_call",
+    "task.data.eval_batch_size",
+)
 GROUPS = ("task", "model", "optim", "trainer")
-
-Decision = Literal["train", "resume", "skip"]
 
 
 def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
@@ -120,80 +131,48 @@ def _composed(overrides: tuple[str, ...]) -> tuple[dict[str, str], dict[str, Any
 
 @contextmanager
 def claim(folder: Path) -> Iterator[None]:
-    """Hold the folder for this process alone.
+    """Hold the folder for this process alone. Where the block ends with an error before anything stands in the folder, it is removed again.
 
     Raises:
         UserError: another process is at work in it, or it cannot be written.
     """
+    made: list[Path] = []
+    lock = FileLock(folder / LOCK, timeout=0)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock", timeout=0)
-        lock.acquire()
+        _acquire(lock, folder, made)
+        for left_over in folder.rglob(f"*{TEMPORARY}"):
+            left_over.unlink()
+        yield
+    except BaseException:
+        if lock.is_locked and {path.name for path in folder.iterdir()} <= {LOCK, LOG}:
+            made.append(folder)
+            with suppress(OSError):  # Windows removes no file that is open; there the lock goes when it is released
+                (folder / LOG).unlink(missing_ok=True)
+                (folder / LOCK).unlink()  # while it is held: a process that waits for it notices that it is gone
+        lock.release()
+        for path in sorted(set(made), reverse=True):  # the inner ones first
+            with suppress(OSError):  # what is not empty stays
+                path.rmdir()
+        raise
+    lock.release()
+
+
+def _acquire(lock: FileLock, folder: Path, made: list[Path]) -> None:
+    """Make the folder and take its lock; ``made`` gets the folders that were not there."""
+    try:
+        for attempt in range(10):
+            try:
+                for path in [path for path in (*reversed(folder.parents), folder) if not path.exists()]:
+                    with suppress(FileExistsError):
+                        path.mkdir()
+                        made.append(path)
+                lock.acquire()
+            except (FileNotFoundError, FileExistsError):  # another process, whose run was refused, removes a folder at this moment
+                if attempt == 9:
+                    raise
+            else:
+                return
     except Timeout:
         raise UserError(f"{folder}: another process is at work in this run; wait for it or stop it") from None
     except OSError as error:
         raise UserError(f"{folder} cannot be written ({error.strerror}); choose another with output_root=FOLDER") from None
-    try:
-        for left_over in folder.rglob(f"*{TEMPORARY}"):
-            left_over.unlink()
-        yield
-    finally:
-        lock.release()
-
-
-def decide(place: Place, cfg: DictConfig) -> Decision:
-    """What to do in a folder: train afresh, go on, or skip a finished run.
-
-    Raises:
-        UserError: the folder holds a run with other settings, or one that has trained longer than is asked for.
-    """
-    folder = place.folder
-    if not (folder / CONFIG).exists():
-        return "train"
-    old = OmegaConf.load(folder / CONFIG)
-    assert isinstance(old, DictConfig)
-    were, are = identity(old), identity(cfg)
-    were |= {key: value for key, value in place.defaults.items() if key in are and key not in were}  # knobs that came after the run
-    _refuse_other_settings(folder, were, are)
-    asked, before = cfg.trainer.max_epochs, old.trainer.max_epochs
-    result = read_result(folder)
-    if asked < before:
-        raise UserError(f"{folder} was started with trainer.max_epochs={before}, now {asked} is asked for: ask for {before} or more")
-    if asked > before and (cfg.optim.schedule != "constant" or cfg.optim.warmup):
-        raise UserError(
-            f"{folder} was started with trainer.max_epochs={before}; optim.schedule={cfg.optim.schedule} and optim.warmup are drawn over "
-            f"the whole training, so {asked} epochs would be another run: set output_root=FOLDER to start it elsewhere"
-        )
-    if result and result["status"] == "finished" and asked == before:
-        return "skip"
-    return "resume" if (folder / LAST).exists() else "train"
-
-
-def _refuse_other_settings(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
-    nothing = "(not there)"
-    differing = [key for key in sorted(old.keys() | new.keys()) if old.get(key, nothing) != new.get(key, nothing)]
-    if differing:
-        values = "; ".join(f"{key} was {old.get(key, nothing)}, now {new.get(key, nothing)}" for key in differing[:5])
-        raise UserError(f"{folder} holds a run with other settings: {values}. Move it away or set output_root=FOLDER")
-
-
-def write_config(folder: Path, cfg: DictConfig) -> None:
-    """Write the resolved configuration without the places that differ from machine to machine."""
-    settings = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(settings, dict)
-    del settings["data_root"], settings["output_root"]
-    write_text(folder / CONFIG, OmegaConf.to_yaml(settings))
-
-
-def read_result(folder: Path) -> dict[str, Any] | None:
-    """The folder's ``result.json``, or None where there is none.
-
-    Raises:
-        UserError: the file is no JSON.
-    """
-    try:
-        return json.loads((folder / RESULT).read_text())
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise UserError(f"{folder / RESULT} is not readable JSON ({error}): delete it and start the run again") from None

@@ -7,7 +7,7 @@ import pandas as pd
 
 # Columns of load_runs beside the settings and the metrics; before them and after them.
 HEAD = ("path", "task", "model", "experiment", "status", "seed")
-TAIL = ("monitor", "epochs", "best_epoch", "params", "train_seconds", "samples_per_second", "device", "precision")
+TAIL = ("monitor", "epochs", "best_epoch", "params", "train_seconds", "samples_per_second", "device", "precision", "message")
 MEASURED = ("epochs", "params", "train_seconds", "samples_per_second")  # of TAIL: what is averaged over seeds beside the metrics
 SPLITS = ("val", "test", "last")
 HEADLINE = (
@@ -19,6 +19,7 @@ HEADLINE = (
     "pearson",
     "cer",
     "wer",
+    "wer@3",
     "loss",
 )  # test metrics that a table shows, where they were measured
 

@@ -46,13 +46,13 @@ SILENCED = (
 )
 
 
-def build_trainer(cfg: DictConfig, folder: Path, signals: Signals, purge_epoch: int) -> L.Trainer:
+def build_trainer(cfg: DictConfig, folder: Path, signals: Signals, epochs: int) -> L.Trainer:
     """The Trainer of one run, which writes into ``folder``.
 
-    ``purge_epoch``: TensorBoard drops what an interrupted run has written from this epoch on.
+    ``epochs`` are behind a resumed run: what it has recorded of later ones is dropped.
 
     Raises:
-        UserError: a device, strategy or precision that is not to be had here.
+        UserError: a device, strategy or precision that is not to be had here; records that are damaged.
     """
     settings, monitor, mode = cfg.trainer, cfg.task.monitor, direction(cfg.task.monitor)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing here reads memory that it has not written
@@ -64,8 +64,8 @@ def build_trainer(cfg: DictConfig, folder: Path, signals: Signals, purge_epoch: 
         callbacks.append(EarlyStopping(f"val/{monitor}", min_delta=settings.min_delta, patience=settings.patience, mode=mode))
     if on_terminal:
         callbacks.append(ProgressBar())
-    callbacks += [Recorder(folder, monitor), Checkpoints(folder, monitor, mode, signals)]
-    logger = RunLogger(folder, name="", version="tensorboard", purge_step=purge_epoch)
+    callbacks += [Recorder(folder, monitor, epochs), Checkpoints(folder, monitor, mode, signals)]
+    logger = RunLogger(folder, name="", version="tensorboard", purge_step=epochs)
     try:
         trainer = L.Trainer(
             accelerator=settings.accelerator,
@@ -109,10 +109,11 @@ def _callback(name: str, settings: DictConfig) -> Callback:
 
 
 def single_device(trainer: L.Trainer) -> L.Trainer:
-    """A Trainer on one device of the same kind, to score the test split after a training on several."""
+    """A Trainer on this process's device alone, to score the test split after a training on several."""
+    device = trainer.strategy.root_device
     return L.Trainer(
-        accelerator="cpu" if trainer.strategy.root_device.type == "cpu" else "auto",
-        devices=1,
+        accelerator=device.type,
+        devices=[device.index] if device.type == "cuda" else 1,
         precision=trainer.precision,
         logger=False,
         enable_checkpointing=False,
@@ -123,10 +124,6 @@ def single_device(trainer: L.Trainer) -> L.Trainer:
 
 def _precision(cfg: DictConfig) -> Any:
     settings = cfg.trainer
-    if settings.precision == "16-mixed" and cfg.optim.clip_norm is not None:
-        raise UserError(
-            "trainer.precision=16-mixed scales the gradients, so optim.clip_norm cannot measure them: use bf16-mixed or 32-true"
-        )
     if settings.precision != "auto":
         return settings.precision
     kind = settings.accelerator

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from dlhw.data.arrays import ArrayData
 from dlhw.errors import UserError
 from dlhw.hardware import keep_pages, set_threads
 from dlhw.optimization import Optimization
-from dlhw.result import finish_result, start_result
+from dlhw.result import finish_result, recorded
 from dlhw.run_folder import BEST, LAST
 from dlhw.run_logger import write_outcome
 from dlhw.tasks.supervised import SupervisedTask
@@ -47,29 +47,55 @@ def train(cfg: DictConfig, experiment: str, folder: Path, resume: bool) -> None:
         keep_pages()
         set_threads(cfg.trainer.threads)
         data, task = build(cfg)
+        epochs = _epochs_behind(folder, data) if resume else 0
         if cfg.warm_start and not resume:
             warm_start(task, Path(cfg.warm_start))
         with Signals() as signals:
-            trainer = _fit(cfg, folder, resume, data, task, signals)
-            if trainer.is_global_zero:
-                score(cfg, experiment, folder, trainer, task, data)
+            trainer = build_trainer(cfg, folder, signals, epochs)
+            with recorded(folder, cfg) if trainer.is_global_zero else nullcontext():
+                log.info("%s %s on %s, %s", "resumed" if resume else "started", folder, trainer.strategy.root_device, trainer.precision)
+                _fit(trainer, task, data, folder / LAST if resume else None)
+                if task.epoch < cfg.trainer.max_epochs:
+                    log.info(_ended_early(cfg, task.epoch))
+                if trainer.is_global_zero:  # the first process alone scores the test split, whole and once
+                    score(cfg, experiment, folder, trainer, task, data)
 
 
-def _fit(cfg: DictConfig, folder: Path, resume: bool, data: ArrayData, task: SupervisedTask, signals: Signals) -> L.Trainer:
-    position = load_checkpoint(folder / LAST)["position"] if resume else None
-    trainer = build_trainer(cfg, folder, signals, position["epoch"] if position else 0)
-    if trainer.is_global_zero:
-        start_result(folder)  # first: a kill before the configuration is written must not leave more epochs beside a finished result
-        run_folder.write_config(folder, cfg)
-    log.info("%s %s on %s, %s", "resumed" if resume else "started", folder, trainer.strategy.root_device, trainer.precision)
+def _epochs_behind(folder: Path, data: ArrayData) -> int:
+    """How many epochs a run that goes on has trained.
+
+    Raises:
+        UserError: its checkpoint is damaged, or the data is not what it was trained on.
+    """
+    last = load_checkpoint(folder / LAST)
+    old, new = last.get("data", data.checksums), data.checksums
+    if changed := [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]:
+        raise UserError(
+            f"{', '.join(changed)} is not the data that {folder} was begun with (another SHA-256): put that back, or set "
+            "output_root=FOLDER to start elsewhere"
+        )
+    return last["position"]["epoch"]
+
+
+def _fit(trainer: L.Trainer, task: SupervisedTask, data: ArrayData, last: Path | None) -> None:
     try:
-        trainer.fit(task, data, ckpt_path=folder / LAST if resume else None, weights_only=True)
-        if trainer.world_size > 1:  # the first process alone scores the test split, whole and once
+        trainer.fit(task, data, ckpt_path=last, weights_only=True)
+        if trainer.world_size > 1:
             torch.distributed.barrier()
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
-    return trainer
+
+
+def _ended_early(cfg: DictConfig, epochs: int) -> str:
+    """Why nothing is trained further."""
+    settings = cfg.trainer
+    if settings.patience is None:
+        return f"a callback ended the training after epoch {epochs} of {settings.max_epochs}"
+    return (
+        f"early stopping after epoch {epochs} of {settings.max_epochs}: val/{cfg.task.monitor} was not better for "
+        f"trainer.patience={settings.patience} epochs, so a larger trainer.max_epochs trains nothing more"
+    )
 
 
 def build(cfg: DictConfig) -> tuple[ArrayData, SupervisedTask]:
@@ -77,6 +103,17 @@ def build(cfg: DictConfig) -> tuple[ArrayData, SupervisedTask]:
 
     Raises:
         UserError: missing or wrong data, a knob out of range, a network that does not fit the data.
+    """
+    data = build_data(cfg)
+    seed_everything(cfg.seed, verbose=False)
+    return data, build_task(cfg, data.spec)
+
+
+def build_data(cfg: DictConfig) -> ArrayData:
+    """The data of a configuration, read.
+
+    Raises:
+        UserError: missing or wrong data.
     """
     data: ArrayData = make(
         "task.data",
@@ -88,8 +125,7 @@ def build(cfg: DictConfig) -> tuple[ArrayData, SupervisedTask]:
         test_every_epoch=cfg.trainer.test_every_epoch,
     )
     data.setup()
-    seed_everything(cfg.seed, verbose=False)
-    return data, build_task(cfg, data.spec)
+    return data
 
 
 def build_task(cfg: DictConfig, spec: Any) -> SupervisedTask:
@@ -101,7 +137,8 @@ def build_task(cfg: DictConfig, spec: Any) -> SupervisedTask:
     net = make("model", cfg.model, spec)
     settings: Any = OmegaConf.to_object(cfg.optim)
     optimization = Optimization(instantiate(cfg.optim.optimizer, _convert_="all"), settings)
-    task: SupervisedTask = make("task.module", cfg.task.module, net, spec, optimization=optimization, seed=cfg.seed)
+    decode = {"decode": OmegaConf.to_container(cfg.task.decode, resolve=True)} if "decode" in cfg.task else {}
+    task: SupervisedTask = make("task.module", cfg.task.module, net, spec, optimization=optimization, seed=cfg.seed, **decode)
     make(
         "optim.optimizer", cfg.optim.optimizer, net.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
     )  # refuses its knobs now
@@ -149,10 +186,10 @@ def score(cfg: DictConfig, experiment: str, folder: Path, trainer: L.Trainer, ta
     tester = trainer if trainer.world_size == 1 else single_device(trainer)
     tester.test(task, datamodule=data, verbose=False)
     test = {name.removeprefix("test/"): float(value) for name, value in tester.callback_metrics.items() if name.startswith("test/")}
-    predictions = {name: value.cpu().numpy() for name, value in task.predictions.items()}
+    predictions = {name: np.asarray(value.cpu() if isinstance(value, torch.Tensor) else value) for name, value in task.predictions.items()}
     with replacing(folder / run_folder.PREDICTIONS) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, allow_pickle=False, **predictions)
-    result = finish_result(cfg, experiment, folder, trainer, task, data, best["position"]["epoch"] - 1, test)
+    result = finish_result(cfg, experiment, folder, trainer, task, data, best, test)
     if trainer.logger:
         write_outcome(trainer.logger, result, run_folder.identity(cfg))
         if cfg.trainer.final_pictures:
@@ -172,7 +209,7 @@ def logging_to(folder: Path) -> Iterator[None]:
     """Send this package's log to the terminal and to the run's ``log.txt``."""
     package = logging.getLogger("dlhw")
     package.setLevel(logging.WARNING if int(os.environ.get("LOCAL_RANK", 0)) else logging.INFO)  # of several devices the first one tells
-    to_file = logging.FileHandler(folder / run_folder.LOG)
+    to_file = logging.FileHandler(folder / run_folder.LOG, delay=True)  # made with the first line: a refused run leaves none
     to_file.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
     handlers: list[logging.Handler] = [to_file, TerminalLog()]
     for handler in handlers:

@@ -42,17 +42,10 @@ def shell(starter: "Starter", tmp_path: Path) -> "Shell":
 @pytest.fixture(scope="session")
 def trained_runs(starter: "Starter", tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with four short runs on digits: model.softmax none and output, seeds 0 and 1. Copy it before changing anything in it."""
-    from harness import Shell
+    from harness import TRAINED, Shell
 
     shell = Shell(starter, tmp_path_factory.mktemp("trained"))
-    small = (
-        "trainer.max_epochs=2",
-        "trainer.steps_per_epoch=5",
-        "trainer.accelerator=cpu",
-        "trainer.precision=32-true",
-        "model.channels=[8]",
-    )
-    shell.run("-m", "experiment=digits/softmax", "model.pool=max", *small, "model.hidden=[16]", "optim.lr=0.01", "optim.ema=0.8")
+    shell.run("-m", *TRAINED)
     return shell.folder / "outputs" / "digits" / "softmax"
 
 

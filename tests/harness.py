@@ -29,16 +29,30 @@ from torch.utils import tensorboard
 import dlhw.metrics
 import dlhw.training
 import train
-from dlhw.callbacks.recorder import read_metrics
 from dlhw.checkpoint_file import load_checkpoint
 from dlhw.config import CONF
 from dlhw.launch import hydra_main
+from dlhw.run_files import read_metrics
 from dlhw.run_folder import BEST, LAST, METRICS, PREDICTIONS
 
 torch.set_num_threads(1)  # a pool of threads would not outlive a fork
 
 ROOT = Path(train.__file__).parent
 TIMED = ("samples_per_second", "train_seconds")  # what two equal runs may differ in
+
+# The sweep of the fixture trained_runs.
+TRAINED = (
+    "experiment=digits/softmax",
+    "trainer.max_epochs=2",
+    "trainer.steps_per_epoch=5",
+    "trainer.accelerator=cpu",
+    "trainer.precision=32-true",
+    "model.channels=[8]",
+    "model.pool=max",
+    "model.hidden=[16]",
+    "optim.lr=0.01",
+    "optim.ema=0.8",
+)
 
 FOR_THE_COMMANDS = (dlhw.training, dlhw.metrics, sklearn.datasets, tensorboard)  # imported before they are forked
 

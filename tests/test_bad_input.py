@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import ROOT, Shell, result
+from harness import ROOT, Shell
 
 from dlhw.errors import UserError
 from dlhw.specs import wants
@@ -57,6 +57,7 @@ def test_unknown_names_and_types(shell: Shell, word: str, told: str) -> None:
         (["trainer.devices=0"], "devices=0"),
         ([f"trainer.threads={CORES + 1}"], f"this machine has {CORES} cores"),
         (["trainer.precision=16-mixed", "optim.clip_norm=1"], "use bf16-mixed or 32-true"),
+        (["trainer.precision=bf16-true", "optim.ema=0.999"], "too few for optim.ema=0.999"),
         (["+trainer.callbacks.x._target_=lightning.pytorch.callbacks.EarlyStopping"], "trainer.callbacks.x: "),
         (["warm_start=nowhere"], "warm_start=nowhere: there is no checkpoints/best.ckpt in it"),
     ],
@@ -66,7 +67,7 @@ def test_wrong_settings(shell: Shell, words: list[str], told: str) -> None:
     assert [line for line in text.splitlines() if line.startswith("error: ") and told in line]
     assert "Traceback" not in text
     assert "started" not in text
-    assert not shell.runs()
+    assert not (shell.folder / "outputs").exists()
 
 
 def test_a_device_that_is_not_there(shell: Shell) -> None:
@@ -113,7 +114,6 @@ def test_a_loss_that_is_not_finite(shell: Shell, value: float) -> None:
     [line] = [line for line in text.splitlines() if line.startswith("error: ")]
     assert f"the loss is {value} in epoch 2, step 2: " in line  # five steps an epoch
     assert "Traceback" not in text
-    assert result(shell.only_run())["status"] == "running"
 
 
 def test_a_learning_rate_that_is_far_too_high(shell: Shell) -> None:

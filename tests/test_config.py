@@ -15,7 +15,7 @@ from dlhw.launch import experiment_names
 TASKS = [path.stem for path in sorted((CONF / "task").glob("*.yaml"))]
 MODELS = [path.stem for path in sorted((CONF / "model").glob("*.yaml"))]
 # What a task cannot know by itself.
-GIVEN = {"medmnist": ["task.data.flag=breastmnist"], "images": ["task.data.path=pictures"]}
+GIVEN = {"medmnist": ["task.data.flag=breastmnist"], "images": ["task.data.path=pictures"], "ocr": ["task.data.path=lines"]}
 
 
 def assert_fits(cfg: DictConfig) -> None:
@@ -40,7 +40,10 @@ def test_every_other_group_fits(group: str) -> None:
 
 @pytest.mark.parametrize("experiment", experiment_names())
 def test_every_experiment_fits_with_its_grid(experiment: str) -> None:
-    cfg = composed(f"experiment={experiment}", hydra=True)
+    task, _, name = experiment.partition("/")
+    words = [f"task={task}", f"model={name}"] if task in TASKS and name in MODELS else [f"experiment={experiment}"]
+    words += GIVEN.get(task, [])
+    cfg = composed(*words, hydra=True)
     grid = OmegaConf.to_container(cfg.hydra.sweeper.params) if cfg.hydra.sweeper.params else {}
     assert isinstance(grid, dict)
     for key, values in grid.items():
@@ -50,7 +53,7 @@ def test_every_experiment_fits_with_its_grid(experiment: str) -> None:
         else:
             assert OmegaConf.select(cfg, key, default="no such key") != "no such key", f"{experiment}: {key}"
     assert_fits(cfg)
-    assert_fits(composed(f"experiment={experiment}", *(f"{key}={str(values).split(',')[-1]}" for key, values in grid.items())))
+    assert_fits(composed(*words, *(f"{key}={str(values).split(',')[-1]}" for key, values in grid.items())))
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +113,11 @@ def test_what_must_be_given(usual: DictConfig) -> None:
         # Hydra's own instantiate, which a module of ours imports, would call what it is given
         ["+trainer.callbacks.x._target_=dlhw.training.instantiate", "+trainer.callbacks.x.config={_target_:os.mkdir,path:made}"],
         ["+trainer.callbacks.x._target_=dlhw.training.instantiate", "+trainer.callbacks.x.config=made"],
+        # what Hydra builds for itself, before a configuration reaches the code
+        ["+hydra.callbacks.x._target_=os.mkdir", "+hydra.callbacks.x.path=made"],
+        ["+trainer.callbacks.x._target_=os.mkdir", "+trainer.callbacks.x.path=made", "hydra.callbacks=${trainer.callbacks}"],
+        ["hydra.launcher._target_=os.mkdir", "+hydra.launcher.path=made", "-m"],
+        ["hydra.sweeper._target_=os.mkdir", "+hydra.sweeper.path=made", "-m"],
     ],
 )
 def test_foreign_targets_are_refused_before_they_are_called(shell: Shell, words: list[str]) -> None:
@@ -117,6 +125,15 @@ def test_foreign_targets_are_refused_before_they_are_called(shell: Shell, words:
     assert "_target_=" in text
     assert "is refused" in text or "does not exist" in text
     assert "Traceback" not in text
+    assert not (shell.folder / "made").exists()
+
+
+@pytest.mark.parametrize("log", ["job_logging", "hydra_logging"])
+def test_a_log_of_hydra_builds_nothing(shell: Shell, log: str) -> None:
+    handler = "{class:logging.FileHandler,filename:made}"
+    words = (f"hydra/{log}=default", f"+hydra.{log}.handlers.x={handler}", f"hydra.{log}.root.handlers=[x]")
+    text = shell.run("trainer=smoke", *words, status=1)
+    assert text == f"error: hydra.{log} is refused: leave it at none; a run has its log in log.txt\n"
     assert not (shell.folder / "made").exists()
 
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import numpy as np
 import pytest
 import torch
 from harness import BEST, LAST, METRICS, PREDICTIONS, ROOT, composed, result, weights
+from PIL import Image
+from sklearn.datasets import load_digits
 
-from dlhw.callbacks.recorder import read_metrics
+from dlhw.run_files import read_metrics
 from dlhw.tasks.supervised import SupervisedTask
 from dlhw.training import build
 
@@ -26,7 +29,11 @@ WORDS = (
     "trainer.precision=32-true",
     "trainer.max_epochs=2",
     "trainer.final_pictures=false",
-    "task.data.eval_batch_size=40",  # 300 pictures: the processes have unlike numbers of batches
+    "task=images",
+    "task.data.path=pictures",
+    "task.data.size=8",
+    "task.data.channels=1",
+    "task.data.eval_batch_size=149",  # of 299 pictures one process has 150, in two batches, the other 149, in one
     "model.channels=[4,8]",
     "model.hidden=[8]",
     "optim.lr=0.01",
@@ -35,9 +42,43 @@ WORDS = (
 )
 
 
-def start(folder: Path, *words: str) -> subprocess.Popen[bytes]:
+# Takes the place of train.py: the loss of the second process is no number in its eighth step, the last one of a call.
+FAULTY = f"""
+import sys
+sys.path[:0] = [{str(ROOT)!r}]
+import train
+from dlhw.launch import hydra_main
+from dlhw.tasks.classify import Classification
+
+step = Classification._step
+
+def _step(self, *arguments):
+    loss, sums = step(self, *arguments)
+    return (loss * float("nan") if self.global_rank == 1 and self.step == 7 else loss), sums
+
+Classification._step = _step
+hydra_main(train.train)
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The digits as files: 1199 to train on, 299 to validate, 299 to test; the commands of this module find them."""
+    root = tmp_path_factory.mktemp("data")
+    images, labels = load_digits(return_X_y=True)
+    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+        split = "train" if number < 1199 else "val" if number < 1498 else "test"
+        path = root / "pictures" / split / str(label) / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((image * 255 / 16).astype(np.uint8).reshape(8, 8)).save(path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DLHW_DATA", str(root))
+        yield
+
+
+def start(folder: Path, *words: str, script: Path = ROOT / "train.py") -> subprocess.Popen[bytes]:
     """A command in a group of processes of its own; its output goes to output.txt in the folder."""
-    command = [sys.executable, str(ROOT / "train.py"), *words]
+    command = [sys.executable, str(script), *words]
     with open(folder / "output.txt", "wb") as output:
         return subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
 
@@ -77,7 +118,7 @@ def test_the_result_of_two_devices(whole: Path) -> None:
     assert found["devices"] == 2
     assert found["epochs"] == 2
     with np.load(whole / PREDICTIONS) as file:
-        assert sorted(file["index"]) == list(range(300))  # the whole test split, each picture once
+        assert sorted(file["index"]) == list(range(299))  # the whole test split, each picture once
         accuracy = (file["probabilities"].argmax(axis=1) == file["targets"]).mean()
     assert found["test"]["acc"] == pytest.approx(accuracy)
 
@@ -118,8 +159,21 @@ def test_stopped_on_two_devices(tmp_path: Path, whole: Path) -> None:
     assert end(process) == 143, output.read_text()
     assert "stopped by SIGTERM" in output.read_text()
     [stopped] = runs(tmp_path)
-    assert result(stopped)["status"] == "running"
+    assert result(stopped)["status"] == "stopped"
     run(tmp_path, *WORDS)
     one, other = weights(stopped, LAST), weights(whole, LAST)
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert result(stopped)["val"] == result(whole)["val"]
+
+
+def test_a_loss_that_is_no_number_on_one_device_ends_both(tmp_path: Path) -> None:
+    """The other must not wait for its gradients."""
+    script = tmp_path / "faulty.py"
+    script.write_text(FAULTY)
+    process = start(tmp_path, *WORDS, script=script)
+    status, text = end(process), (tmp_path / "output.txt").read_text()
+    assert status == 1
+    assert text.count("error: the loss is nan in epoch 1, step 8: ") == 1
+    assert "Traceback" not in text
+    [failed] = runs(tmp_path)
+    assert result(failed)["status"] == "failed"

@@ -16,14 +16,20 @@ FORBIDDEN = {
     "data/": ("dlhw.models", "dlhw.tasks", "dlhw.callbacks", "omegaconf"),
     "callbacks/": ("dlhw.models", "dlhw.tasks", "dlhw.training", "omegaconf"),
     "report/": ("dlhw.models", "dlhw.tasks", "dlhw.data", "dlhw.callbacks", "dlhw.training", "dlhw.checkpoint_file", "lightning", "torch"),
+    "explain/": ("dlhw.callbacks", "lightning", "omegaconf"),
+    "predict/": ("dlhw.callbacks", "dlhw.training", "lightning", "omegaconf"),
+    "options.py": ("torch", "numpy", "lightning", "omegaconf"),
     "specs.py": ("torch", "numpy", "lightning", "omegaconf"),
     "errors.py": ("torch", "numpy", "lightning", "omegaconf", "dlhw"),
+    "hydra_guard.py": ("torch", "numpy", "lightning"),
     "launch.py": ("torch", "numpy", "lightning"),
     "config.py": ("torch", "numpy", "lightning"),
+    "run.py": ("torch", "numpy", "lightning"),
+    "run_files.py": ("torch", "numpy", "lightning"),
     "run_folder.py": ("torch", "numpy", "lightning"),
     "atomic_file.py": ("torch", "numpy", "lightning"),
 }
-MAY_IMPORT_HYDRA = {"config.py", "launch.py", "result.py", "run_folder.py", "trainer.py", "training.py"}
+MAY_IMPORT_HYDRA = {"config.py", "hydra_guard.py", "launch.py", "result.py", "run_folder.py", "trainer.py", "training.py"}
 
 
 def imports(path: Path) -> set[str]:

@@ -10,12 +10,12 @@ from harness import BEST, METRICS, Shell, Starter, assert_same_tensors, composed
 from torch import Tensor
 from torch.nn import functional as F
 
-from dlhw.callbacks.recorder import read_metrics
 from dlhw.config import OptimConfig
 from dlhw.errors import UserError
 from dlhw.hardware import computes_bf16
 from dlhw.optimization import Optimization
 from dlhw.randomness import permutation
+from dlhw.run_files import read_metrics
 from dlhw.training import build, warm_start
 
 FP32 = ("trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.final_pictures=false")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from faults import kill_at_rename, signal_at
-from harness import BEST, LAST, Shell, Starter, assert_same_run, assert_same_tensors, result, weights
+from harness import LAST, Shell, Starter, assert_same_run, result
 from omegaconf import OmegaConf
 
 from dlhw.callbacks import checkpoints
@@ -233,16 +233,3 @@ def test_nothing_is_written_outside_the_folder(shell: Shell) -> None:
     assert not [*temporary.iterdir()]
     outside = {path for path in (shell.folder / "outputs").rglob("*") if path.is_file() and shell.only_run() not in path.parents}
     assert not outside
-
-
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_steps_per_call_change_nothing(shell: Shell, precision: str) -> None:
-    """Under autocast, a call of several steps must not go on with copies of the weights as they were before the first."""
-    words = (*EVERYTHING, "trainer.max_epochs=1", "trainer.patience=null", f"trainer.precision={precision}")
-    for number in (8, 4, 1):
-        shell.run(*words, f"trainer.steps_per_call={number}")
-    one, *others = shell.runs()
-    assert len(others) == 2
-    for other in others:
-        for name in (LAST, BEST):
-            assert_same_tensors(weights(one, name), weights(other, name))

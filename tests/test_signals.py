@@ -49,17 +49,20 @@ def test_signal_saves_the_state(
     assert re.match(f"stopped by {signum.name} .*; the same command goes on from there: .*outputs/digits", last_line)
     assert "Traceback" not in text
     run = shell.only_run()
-    assert result(run)["status"] == "running"
+    stopped = result(run)
+    assert stopped.keys() == {"status", "started", "ended"}
+    assert stopped["status"] == "stopped"
     position = load_checkpoint(run / LAST)["position"]
     assert (position["epoch"], position["step"]) == place
     shell.run(*SHORT)
     assert_same_run(run, whole)
+    assert result(run)["started"] == stopped["started"]
 
 
 def test_signal_ends_a_sweep(shell: Shell) -> None:
     text = shell.run(*SWEEP, prepare=[partial(signal_at, TASK, "training_step", 3, signal.SIGINT)], status=130)  # in the second run
     assert "stopped by SIGINT" in text.splitlines()[-1]
-    assert [result(run)["status"] for run in shell.runs()] == ["finished", "running"]
+    assert [result(run)["status"] for run in shell.runs()] == ["finished", "stopped"]
     text = shell.run(*SWEEP)
     assert "3 runs: 2 trained, 1 skipped, 0 failed" in text
 

@@ -1,11 +1,16 @@
 """A sweep names its runs, goes on after a failed one, and takes up where it was killed."""
 
+import os
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import joblib
 import pytest
 from faults import signal_at
-from harness import TIMED, Shell, result
+from harness import ROOT, TIMED, Shell, result
 
 import dlhw.run
 import dlhw.training
@@ -84,3 +89,25 @@ def test_ten_launches_in_the_same_second(shell: Shell) -> None:
     commands = [shell.start(*TINY, f"optim.lr={rate}e-3", prepare=[train_nothing]) for rate in range(1, 11)]
     assert [command.wait() for command in commands] == [0] * 10
     assert len([*shell.folder.rglob(".lock")]) == 10  # each holds its own
+
+
+def in_a_process_of_its_own(folder: Path, *words: str, **environment: str) -> str:
+    """A sweep of two seeds as a user starts it, free to choose its threads."""
+    inherited = {name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    command = [sys.executable, str(ROOT / "train.py"), "-m", *TINY, "trainer.precision=32-true", "seed=0,1", *words]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=inherited | environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(joblib.cpu_count() < 2, reason="needs two cores")
+def test_runs_side_by_side_share_the_cores(tmp_path: Path) -> None:
+    share = joblib.cpu_count() // 2
+    text = in_a_process_of_its_own(tmp_path, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    assert "2 runs: 2 trained, 0 skipped, 0 failed" in text
+    in_a_process_of_its_own(tmp_path, "output_root=alone", OMP_NUM_THREADS=str(share))
+    together, alone = (load_runs(tmp_path / root).drop(columns=["path", *TIMED]) for root in ("outputs", "alone"))
+    assert together["device"].str.endswith(f"({share} threads)").all()
+    assert together["status"].tolist() == ["finished"] * 2
+    assert together.equals(alone)

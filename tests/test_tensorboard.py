@@ -30,9 +30,9 @@ from tensorboard.plugins.hparams.metadata import SESSION_START_INFO_TAG, parse_s
 from torch.nn import functional as F
 
 from dlhw.callbacks.final_pictures import most_wrong, write_final_pictures
-from dlhw.callbacks.recorder import read_metrics
 from dlhw.figures import MOST_CELLS_WITH_TEXT, confusion_figure, pictures_figure, precision_recall_figure, rendered
 from dlhw.predictions import confusion_counts, indicators
+from dlhw.run_files import read_metrics
 from dlhw.run_folder import LAST, METRICS
 from dlhw.run_logger import RunLogger
 from dlhw.specs import ImageSpec

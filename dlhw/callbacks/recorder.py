@@ -1,6 +1,5 @@
 """One row an epoch: ``metrics.csv``, TensorBoard scalars, a line in the log."""
 
-import csv
 import logging
 import math
 from pathlib import Path
@@ -10,33 +9,26 @@ import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
 
 from dlhw.atomic_file import write_text
+from dlhw.errors import UserError
+from dlhw.run_files import read_metrics
 from dlhw.run_folder import METRICS
 
 log = logging.getLogger(__name__)
 
 
-def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The rows of a ``metrics.csv``; no rows where there is no file."""
-    if not path.exists():
-        return []
-    with open(path, newline="") as file:
-        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
-
-
 class Recorder(Checkpoint):
     """Writes the metrics of each epoch. A Checkpoint to Lightning, so that it comes after all that measure.
 
-    Rows of epochs that a resumed run trains again are dropped at its start, and the file is replaced as a whole, so a kill leaves
-    no half row.
+    A resumed run keeps the rows of the ``epochs`` that are behind it; the file is replaced as a whole, so a kill leaves no half row.
+
+    Raises:
+        UserError: those rows are not all there.
     """
 
-    def __init__(self, folder: Path, monitor: str) -> None:
+    def __init__(self, folder: Path, monitor: str, epochs: int) -> None:
         self.path = folder / METRICS
         self.shown = ("train/loss", "val/loss", f"val/{monitor}", "lr")
-        self.rows: list[dict[str, float]] = []
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        self.rows = [row for row in read_metrics(self.path) if row["epoch"] < pl_module.epoch]
+        self.rows = _rows(self.path, epochs, {"train/loss", "samples_per_second", f"val/{monitor}"}) if epochs else []
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if not trainer.is_global_zero:
@@ -50,6 +42,17 @@ class Recorder(Checkpoint):
             trainer.logger.log_metrics({f"epoch/{name}": value for name, value in values.items()}, step=trainer.current_epoch)
         shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items() if name in self.shown)
         log.info("epoch %d/%d  %s", trainer.current_epoch + 1, trainer.max_epochs, shown)
+
+
+def _rows(path: Path, epochs: int, needed: set[str]) -> list[dict[str, float]]:
+    rows = read_metrics(path)[:epochs]
+    whole = [row for epoch, row in enumerate(rows) if row.get("epoch") == epoch and needed <= row.keys()]
+    if len(whole) < epochs:
+        raise UserError(
+            f"{path} is damaged (it lacks values of the {epochs} epochs that were trained): delete the run's folder {path.parent} and "
+            "start it again"
+        )
+    return rows
 
 
 def _cell(name: str, value: float | None) -> str:

@@ -19,7 +19,8 @@ from dlhw.config import direction
 from dlhw.errors import UserError
 from dlhw.report.curves import legend, most, plot, svg
 from dlhw.results import load_runs, read_settings
-from dlhw.run_folder import METRICS, read_result, short_names
+from dlhw.run_files import read_metrics, read_result
+from dlhw.run_folder import METRICS, short_names
 from dlhw.summary import headline, setting_cells, setting_keys, shown_settings, summarize, with_spread
 from dlhw.theory import double_softmax_floor
 
@@ -89,7 +90,7 @@ def _label(metric: str) -> tuple[str, str]:
 
 
 def _figures(experiment: str, folders: dict[str, list[Path]], metric: str) -> list[Markup]:
-    metrics = {folder: pd.read_csv(folder / METRICS) for members in folders.values() for folder in members}
+    metrics = {folder: pd.DataFrame(read_metrics(folder / METRICS)) for members in folders.values() for folder in members}
     figures = []
     for column in dict.fromkeys(("train/loss", f"val/{metric}", f"test/{metric}")):
         curves = {
@@ -154,8 +155,13 @@ def page(folder: Path) -> str:
     return templates.get_template("page.html.j2").render(
         title=sections[0].name if len(sections) == 1 else folder.resolve().name,
         sections=sections,
-        unfinished=[Path(path).relative_to(folder).as_posix() for path in runs[runs["status"] != "finished"]["path"]],
+        unfinished=[_named(run, folder) for run in runs[runs["status"] != "finished"].to_dict("records")],
     )
+
+
+def _named(run: dict[Any, Any], folder: Path) -> str:
+    name = Path(run["path"]).relative_to(folder).as_posix()
+    return f"{name} (failed)" if run["status"] == "failed" else name
 
 
 def main(arguments: list[str]) -> int:

@@ -39,8 +39,8 @@ FUNCTIONS: dict[str, Callable[..., float]] = {
 
 
 def quantity(record: Record, name: str) -> float:
-    """``test/acc`` (also ``val/``, ``train/``, ``last/``), a field of result.json such as ``params``, ``layer(name)``, the parameters of one
-    layer, ``decoded(NAME/metric)`` of what :mod:`dlhw.decode` has left, or ``function(column, number)`` over a column of
+    """``test/acc`` (also ``val/``, ``train/``, ``last/``), a field of result.json such as ``params``, ``layer(name)``, the parameters of
+    one layer, ``decoded(NAME/metric)`` of what :mod:`dlhw.decode` has left, or ``function(column, number)`` over a column of
     ``metrics.csv``. NaN where the run has not measured it.
 
     Raises:

@@ -6,6 +6,7 @@ The same document gives the same bytes.
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import typst
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -69,7 +70,8 @@ def as_pdf(document: Document, folder: Path) -> bytes:
     templates.filters["text"] = typst_text
     templates.filters["whole"] = whole
     source = templates.get_template("report.typ.j2").render(document=document)
-    return typst.compile(source.encode(), root=str(folder.resolve()).encode(), format="pdf", ignore_system_fonts=True, timestamp=0)
+    root: Any = str(folder.resolve())  # typst's own types want it to be like the source
+    return typst.compile(source.encode(), root=root, format="pdf", ignore_system_fonts=True, timestamp=0)
 
 
 def typst_text(text: str) -> str:

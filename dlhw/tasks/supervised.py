@@ -7,7 +7,7 @@ out of checkpoints: they cannot describe a place between two optimizer steps of 
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import lightning as L
@@ -48,7 +48,7 @@ class SupervisedTask(L.LightningModule):
         self._resumed = False
         self._gradients: dict[str, Tensor] = {}  # of a resumed run, which go into its next update
         self._collected: dict[str, list[tuple[Tensor, ...]]] = {split: [] for split in SPLITS}
-        self.predictions: dict[str, Tensor] = {}
+        self.predictions: dict[str, Any] = {}  # tensors or NumPy arrays
 
     # What a subclass gives.
 
@@ -98,8 +98,9 @@ class SupervisedTask(L.LightningModule):
         for batch in batches:
             reseed(self.seed, self.epoch, self.step, self.global_rank, self.device)
             loss, sums = self._step(batch, "train")
-            with torch.autocast(self.device.type, enabled=False):  # autocast is for the forward pass
-                self.manual_backward(loss / settings.accumulate)
+            if loss.requires_grad:  # not of a network that was solved in closed form
+                with torch.autocast(self.device.type, enabled=False):  # autocast is for the forward pass
+                    self.manual_backward(loss / settings.accumulate)
             tracked.append((len(batch[-1]), loss.detach(), sums))
             self.step += 1
             if self.step % settings.accumulate == 0 or self.step == steps:
@@ -130,19 +131,26 @@ class SupervisedTask(L.LightningModule):
         Raises:
             Diverged: naming the epoch and the first step whose loss is not finite.
         """
-        losses = torch.stack([loss for _, loss, _ in tracked]).tolist()
-        first = self.step - len(tracked)
-        for step, loss in enumerate(losses, first):
+        losses = torch.stack([loss for _, loss, _ in tracked])
+        own = losses.tolist()
+        several = self.trainer.world_size > 1  # all of them must end here: else the others would wait for this one's gradients for ever
+        everywhere = self.trainer.strategy.reduce(losses, reduce_op="sum").tolist() if several else own
+        for step, loss in enumerate(everywhere, self.step - len(tracked)):
             if not abs(loss) < float("inf"):
                 raise Diverged(
                     f"the loss is {loss} in epoch {self.epoch + 1}, step {step + 1}: "
                     "a lower optim.lr, optim.clip_norm=1 or trainer.precision=32-true may help"
                 )
         sizes = [size for size, _, _ in tracked]
-        self._sums["samples"] = self._sums.get("samples", 0) + sum(sizes)
-        self._sums["loss"] = self._sums.get("loss", 0.0) + sum(size * loss for size, loss in zip(sizes, losses, strict=True))
+        self._count("samples", sizes)
+        self._count("loss", [size * loss for size, loss in zip(sizes, own, strict=True)])
         for name in tracked[0][2]:
-            self._sums[name] = self._sums.get(name, 0.0) + float(torch.stack([sums[name] for _, _, sums in tracked]).sum())
+            self._count(name, torch.stack([sums[name] for _, _, sums in tracked]).tolist())
+
+    def _count(self, name: str, values: Iterable[float]) -> None:
+        """Add to a sum of this epoch, one step after the other, so that it does not matter which steps were one call."""
+        for value in values:
+            self._sums[name] = self._sums.get(name, 0) + value
 
     def on_train_epoch_end(self) -> None:
         sums = self._sums
@@ -202,6 +210,9 @@ class SupervisedTask(L.LightningModule):
             "global_step": self.global_step,
             "should_stop": self.trainer.should_stop,
         }
+        # Those of the epoch that is at its end: best.ckpt is written there and nowhere else.
+        checkpoint["metrics"] = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+        checkpoint["data"] = dict(self.trainer.datamodule.checksums)  # type: ignore[attr-defined]  # what it was trained on
         checkpoint["gradients"] = {name: weight.grad for name, weight in self.net.named_parameters() if weight.grad is not None}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
