@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 from sklearn import metrics as sk
 
 from dlhw.correlation import pearson, spearman
@@ -28,7 +29,11 @@ def rescore(spec: Mapping[str, Any], settings: Mapping[str, Any], predictions: A
     """
     match spec["spec"]:
         case "ImageSpec":
-            return _classified(spec["labels"], len(spec["classes"]), predictions["probabilities"], predictions["targets"])
+            values = _classified(spec["labels"], len(spec["classes"]), predictions["probabilities"], predictions["targets"])
+            if settings.get("model.softmax") == "output":  # the loss has applied a softmax of its own to the probabilities
+                logits = predictions["probabilities"].astype(np.float64)
+                values["loss"] = float(sample_losses(softmax(logits, axis=1), predictions["targets"]).mean())
+            return values
         case "SequenceSpec":
             return _regressed(predictions["predicted"], predictions["measured"], str(settings.get("task.module.ranks", "average")))
         case "TextSpec" | "LineSpec":

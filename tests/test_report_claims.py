@@ -1,0 +1,122 @@
+"""Claims and their verdicts, on results made up for the purpose."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dlhw.config import CONF
+from dlhw.errors import UserError
+from dlhw.report.chapters import plans
+from dlhw.report.claims import Claim, judge, load_claims
+from dlhw.report.quantities import passes, quantity, spikes
+from dlhw.report.runs import Record, select
+
+
+def record(seed: int, acc: float, *, folder: Path = Path("nowhere"), **settings: Any) -> Record:
+    layers = [{"name": "head", "what": "Linear", "params": 10}]
+    return Record(folder, {"seed": seed, "test": {"acc": acc}, "params": 7, "experiment": "x/y", "layers": layers}, settings)
+
+
+def runs(kind: str, values: list[float]) -> list[Record]:
+    return [record(seed, value, kind=kind) for seed, value in enumerate(values)]
+
+
+def claim(**changed: Any) -> Claim:
+    given = {"id": "T1", "chapter": "t", "text": "t", "quantity": "test/acc", "of": {"kind": "a"}, "than": {"kind": "b"}}
+    return Claim(**{**given, "expect": "higher", "matters": 0.01, **changed})
+
+
+HIGH, LOW, NEAR, WILD = [0.95, 0.96, 0.97], [0.90, 0.92, 0.91], [0.951, 0.961, 0.969], [0.99, 0.80, 0.97]
+
+
+@pytest.mark.parametrize(
+    ("expect", "first", "second", "outcome"),
+    [
+        ("higher", HIGH, LOW, "holds"),
+        ("higher", LOW, HIGH, "does not hold"),
+        ("higher", HIGH, NEAR, "does not hold"),  # no difference that matters
+        ("higher", WILD, LOW, "undecided"),
+        ("lower", LOW, HIGH, "holds"),
+        ("lower", HIGH, LOW, "does not hold"),
+        ("same", HIGH, NEAR, "holds"),
+        ("same", HIGH, LOW, "does not hold"),
+        ("same", WILD, LOW, "undecided"),
+        ("higher", HIGH[:2], LOW[:2], "undecided"),  # two seeds
+        ("higher", HIGH, [], "undecided"),
+    ],
+)
+def test_comparisons(expect, first, second, outcome):
+    verdict = judge(claim(expect=expect), [*runs("a", first), *runs("b", second)])
+    assert verdict.outcome == outcome
+    if outcome == "undecided":
+        assert verdict.why
+
+
+def test_effects_are_paired_and_may_be_shares():
+    both = [*runs("a", HIGH), *runs("b", [value / 2 for value in HIGH])]
+    verdict = judge(claim(ratio=True, matters=0.9), both)
+    assert verdict.outcome == "holds" and verdict.effect is not None
+    assert verdict.effect.mean == pytest.approx(1.0) and verdict.effect.n == 3
+    plain = judge(claim(), both).effect
+    assert plain is not None and plain.mean == pytest.approx(0.48)
+
+
+@pytest.mark.parametrize(
+    ("expect", "value", "outcome"),
+    [("at_least", 0.95, "holds"), ("at_least", 0.951, "does not hold"), ("at_most", 0.97, "holds"), ("equal", 0.95, "does not hold")],
+)
+def test_facts_hold_for_every_run(expect, value, outcome):
+    assert judge(claim(than={}, expect=expect, value=value, matters=0.0), runs("a", HIGH)).outcome == outcome
+
+
+def test_facts_may_have_a_tolerance_and_be_parameters():
+    assert judge(claim(than={}, expect="equal", value=0.96, matters=0.02), runs("a", HIGH)).outcome == "holds"
+    for name, value in (("params", 7), ("layer(head)", 10)):
+        assert judge(claim(than={}, expect="equal", value=value, matters=0.0, quantity=name), runs("a", HIGH)).outcome == "holds"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"expect": "better"}, {"matters": 0.0}, {"value": 1.0}, {"than": {}}, {"expect": "equal"}],
+)
+def test_wrong_claims_are_refused(wrong):
+    with pytest.raises(UserError, match="claim T1"):
+        claim(**wrong)
+
+
+def test_one_run_a_seed_is_selected():
+    found = select([record(1, 0.1, kind="a"), record(0, 0.2, kind="a"), record(1, 0.3, kind="a"), record(2, 0.4, kind="b")], {"kind": "a"})
+    assert [(run.seed, run.result["test"]["acc"]) for run in found] == [(0, 0.2), (1, 0.1)]
+
+
+def test_quantities_of_curves(tmp_path):
+    (tmp_path / "metrics.csv").write_text("epoch,val/acc\n0,0.5\n1,0.9\n2,0.8\n3,0.95\n4,0.949\n")
+    (tmp_path / "decoded").mkdir()
+    (tmp_path / "decoded" / "test_beam.json").write_text(json.dumps({"test": {"cer": 0.25}}))
+    run = record(0, 0.9, folder=tmp_path)
+    names = ("max(val/acc)", "last(val/acc)", "spikes(val/acc)", "passes(val/acc,0.9)", "decoded(test_beam/cer)", "spikes(val/acc,0.0005)")
+    assert [quantity(run, name) for name in names] == pytest.approx([0.95, 0.949, 1, 2, 0.25, 2])
+    assert [value != value for value in (quantity(run, name) for name in ("max(val/loss)", "test/auc", "decoded(none/cer)"))] == [True] * 3
+    assert spikes([1.0, 0.94, 0.88, 0.9, 0.86]) == 2
+    assert passes([0.1], 0.5) != passes([0.1], 0.5)  # NaN
+    for wrong in ("median(val/acc)", "colour"):
+        with pytest.raises(UserError):
+            quantity(run, wrong)
+
+
+def test_the_claims_of_the_project_are_whole():
+    claims = load_claims()
+    known = plans()
+    for one in claims:
+        assert one.chapter in known, one.id
+        for where in (one.of, one.than):
+            if where:
+                assert (CONF / "experiment" / f"{where['experiment']}.yaml").exists(), one.id
+
+
+def test_a_misspelt_field_is_named(tmp_path):
+    (tmp_path / "claims.yaml").write_text("- {id: X1, chapter: t, txt: t}\n")
+    with pytest.raises(UserError, match="claim X1 has txt"):
+        load_claims(tmp_path / "claims.yaml")

@@ -1,0 +1,39 @@
+"""Means, intervals and paired differences, against hand-worked cases and scipy."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from dlhw.report.statistics import mean_over_seeds, over_samples, paired_difference
+
+
+def test_the_interval_over_seeds_is_that_of_the_percentile_bootstrap():
+    values = [0.91, 0.94, 0.93, 0.95, 0.90]
+    found = mean_over_seeds(values)
+    reference = stats.bootstrap(
+        (values,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(1)
+    ).confidence_interval
+    assert found.mean == pytest.approx(np.mean(values)) and found.n == 5 and found.over == "seeds"
+    assert (found.low, found.high) == pytest.approx((reference.low, reference.high), abs=1e-3)
+    assert mean_over_seeds(values) == found  # the draws are fixed
+
+
+@pytest.mark.parametrize("values", [[0.5], [0.5, 0.7]])
+def test_few_seeds_have_no_interval(values):
+    found = mean_over_seeds(values)
+    assert (found.low, found.high) == (None, None) and found.mean == pytest.approx(np.mean(values))
+
+
+def test_differences_are_paired_over_common_seeds():
+    found = paired_difference({0: 0.9, 1: 0.8, 2: 0.7, 5: 0.0}, {2: 0.6, 1: 0.7, 0: 0.8, 7: 1.0})
+    assert found is not None and found.n == 3
+    assert (found.mean, found.low, found.high) == pytest.approx((0.1, 0.1, 0.1))
+    assert paired_difference({0: 1.0}, {1: 1.0}) is None
+
+
+def test_the_interval_over_samples_is_near_the_binomial_one():
+    right = np.arange(400) < 360
+    found = over_samples(400, lambda rows: float(right[rows].mean()))
+    wilson = stats.binomtest(360, 400).proportion_ci(method="wilson")
+    assert found.mean == 0.9 and found.over == "test samples"
+    assert (found.low, found.high) == pytest.approx((wilson.low, wilson.high), abs=0.01)
