@@ -36,6 +36,7 @@ class Claim:
         matters: the smallest difference that would matter; for ``ratio``, in shares of the others' value.
         ratio: the difference is a share of the others' value.
         value: of a fact.
+        than_quantity: what is read off the runs in ``than``, where it is another quantity.
         data: ``real`` or ``simulated``.
     """
 
@@ -49,6 +50,7 @@ class Claim:
     matters: float = 0.0
     ratio: bool = False
     value: float | None = None
+    than_quantity: str = ""
     data: Literal["real", "simulated"] = "real"
 
     def __post_init__(self) -> None:
@@ -92,12 +94,12 @@ def load_claims(path: Path = CLAIMS) -> list[Claim]:
 
 def judge(claim: Claim, records: Sequence[Record]) -> Verdict:
     """The verdict on a claim from the runs that there are."""
-    first = _values(claim, records, claim.of)
+    first = _values(claim.quantity, records, claim.of)
     if not first:
         return Verdict(claim, "undecided", why="not run")
     if claim.value is not None:
         return _fact(claim, claim.value, first)
-    second = _values(claim, records, claim.than)
+    second = _values(claim.than_quantity or claim.quantity, records, claim.than)
     if not second:
         return Verdict(claim, "undecided", why="not run")
     if claim.ratio:
@@ -143,6 +145,6 @@ def _fact(claim: Claim, right: float, values: Mapping[int, float]) -> Verdict:
     return Verdict(claim, "holds" if true else "does not hold", mean_over_seeds([*values.values()]))
 
 
-def _values(claim: Claim, records: Sequence[Record], where: Mapping[str, Any]) -> dict[int, float]:
-    values = {record.seed: quantity(record, claim.quantity) for record in select(records, where)}
+def _values(name: str, records: Sequence[Record], where: Mapping[str, Any]) -> dict[int, float]:
+    values = {record.seed: quantity(record, name) for record in select(records, where)}
     return {seed: value for seed, value in values.items() if not math.isnan(value)}

@@ -40,12 +40,15 @@ FUNCTIONS: dict[str, Callable[..., float]] = {
 
 def quantity(record: Record, name: str) -> float:
     """``test/acc`` (also ``val/``, ``train/``, ``last/``), a field of result.json such as ``params``, ``layer(name)``, the parameters of
-    one layer, ``decoded(NAME/metric)`` of what :mod:`dlhw.decode` has left, or ``function(column, number)`` over a column of
+    one layer, ``gap(loss)``, validation less training at the last epoch, ``decoded(NAME/metric)`` of what :mod:`dlhw.decode` has left, or ``function(column, number)`` over a column of
     ``metrics.csv``. NaN where the run has not measured it.
 
     Raises:
         UserError: no such function or field.
     """
+    if gap := re.fullmatch(r"gap\((\w+)\)", name):
+        ends = [record.curve(f"{split}/{gap[1]}")[-1:] for split in ("val", "train")]
+        return ends[0][0] - ends[1][0] if all(ends) else math.nan
     if name.startswith("layer("):
         layers = {layer["name"]: layer["params"] for layer in record.result.get("layers", [])}
         return float(layers.get(name[len("layer(") : -1], math.nan))
