@@ -1,5 +1,8 @@
 """What data is, in the words that a network needs: a datamodule declares a spec, a network receives it."""
 
+import base64
+import struct
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -42,22 +45,25 @@ class ImageSpec:
 class SequenceSpec:
     """RNA sequences, each with one measured value per protein.
 
-    ``length`` is that of the padded sequences in nucleotides. ``amino_acids`` holds the sequence of each protein where the data has them.
-    The labels of the proteins in ``unseen`` are in no training batch: their columns are answered for proteins that a network never saw.
+    ``length`` is that of the padded sequences in nucleotides. ``amino_acids`` holds the sequence of each protein where the data has them,
+    ``embeddings`` its vector by some protein language model, packed by :func:`pack_vector`. The labels of the proteins in ``unseen`` are
+    in no training batch: their columns are answered for proteins that a network never saw.
     """
 
     length: int
     proteins: tuple[str, ...]
     amino_acids: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
+    embeddings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.proteins:
             raise UserError("a set of sequences needs at least one protein")
         if len(set(self.proteins)) != len(self.proteins):
             raise UserError(f"protein names must differ, got {', '.join(self.proteins)}")
-        if self.amino_acids and len(self.amino_acids) != len(self.proteins):
-            raise UserError(f"{len(self.proteins)} proteins need as many amino-acid sequences, got {len(self.amino_acids)}")
+        for what, values in (("amino-acid sequences", self.amino_acids), ("embeddings", self.embeddings)):
+            if values and len(values) != len(self.proteins):
+                raise UserError(f"{len(self.proteins)} proteins need as many {what}, got {len(values)}")
         if unknown := set(self.unseen) - set(self.proteins):
             raise UserError(f"unseen proteins must be among the proteins: {', '.join(sorted(unknown))} is not")
 
@@ -65,6 +71,17 @@ class SequenceSpec:
     def outputs(self) -> int:
         """Number of values that the network gives per sequence."""
         return len(self.proteins)
+
+
+def pack_vector(vector: Sequence[float]) -> str:
+    """A vector as text, 32 bits a number, so that a spec with many stays readable."""
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+
+
+def unpack_vector(text: str) -> tuple[float, ...]:
+    """The inverse of :func:`pack_vector`."""
+    data = base64.b64decode(text)
+    return struct.unpack(f"<{len(data) // 4}f", data)
 
 
 # The ids before those of the symbols of a text: see dlhw.data.vocab. PAD is CTC's blank as well.

@@ -29,7 +29,7 @@ FORBIDDEN = {
     "run_folder.py": ("torch", "numpy", "lightning"),
     "atomic_file.py": ("torch", "numpy", "lightning"),
 }
-MAY_IMPORT_HYDRA = {"config.py", "hydra_guard.py", "launch.py", "result.py", "run_folder.py", "trainer.py", "training.py"}
+MAY_IMPORT_HYDRA = {"config.py", "hydra_guard.py", "launch.py", "result.py", "run_folder.py", "trainer.py", "training.py", "verify.py"}
 
 
 def imports(path: Path) -> set[str]:

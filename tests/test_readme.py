@@ -15,10 +15,11 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
-from dlhw import predict
 from dlhw.config import check
 from dlhw.errors import UserError
+from dlhw.explain.options import TOOL as EXPLAIN
 from dlhw.launch import hydra_main
+from dlhw.predict.options import TOOL as PREDICT
 
 ROOT = Path(__file__).parent.parent
 PYTHON = ("python", "python3", ".venv/bin/python")
@@ -40,7 +41,9 @@ def try_out(command: str) -> None:
         case [python, "train.py", *words] if python in PYTHON:
             compose(words)
         case [python, "predict.py", *words] if python in PYTHON:
-            predict.parse(words)
+            PREDICT.given(words)
+        case [python, "-m", "dlhw.explain", *words] if python in PYTHON:
+            EXPLAIN.given(words)
         case [python, "-m", module, *words] if python in PYTHON and module.startswith("dlhw."):
             ask_for_help(module, words)
         case [python, "-m", "venv" | "pip", *words] if python in PYTHON:

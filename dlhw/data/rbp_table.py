@@ -55,17 +55,20 @@ def _read_probes(path: Path, mtime_ns: int, size: int) -> Probes:
         frame[SEQUENCE] = frame[SEQUENCE].fillna("")
     except UNREADABLE as error:
         raise UserError(f"{path} cannot be read as a table ({' '.join(str(error).split())}): tab-separated text is right") from None
+    if frame.empty:
+        raise UserError(f"{path} has no rows: one for each probe is right")
     experiments = [name for name in header if name not in (PROBE_SET, SEQUENCE)]
     unknown = ~frame[PROBE_SET].isin(SETS).to_numpy()
     if unknown.any():
         row = int(unknown.argmax())
         raise UserError(f"{path}, row {row + 2}: {PROBE_SET} is {frame[PROBE_SET].iloc[row]!r}; {' or '.join(SETS)} is right")
     for name in experiments:
-        if not pd.api.types.is_numeric_dtype(frame[name]):
-            numbers = pd.to_numeric(frame[name], errors="coerce")
-            row = int((numbers.isna() & frame[name].notna()).to_numpy().argmax())
+        numbers = pd.to_numeric(frame[name], errors="coerce")
+        wrong = ((numbers.isna() & frame[name].notna()) | np.isinf(numbers)).to_numpy()
+        if wrong.any():
+            row = int(wrong.argmax())
             raise UserError(
-                f"{path}, row {row + 2}: {name} is {frame[name].iloc[row]!r}; a number, or nothing where it was not measured, is right"
+                f"{path}, row {row + 2}: {name} is '{frame[name].iloc[row]}'; a number, or nothing where it was not measured, is right"
             )
     return Probes(
         path,
@@ -96,7 +99,9 @@ def read_metadata(path: Path) -> dict[str, str]:
         if path.suffix.lower() in (".xlsx", ".xls"):
             frame = pd.read_excel(path, dtype=str)
         else:
-            frame = pd.read_csv(path, sep=None, engine="python", dtype=str)
+            with open(path, encoding="utf-8-sig") as file:
+                header = file.readline()
+            frame = pd.read_csv(path, sep=max(",\t;", key=header.count), dtype=str)
     except UNREADABLE as error:
         raise UserError(f"{path} cannot be read as a table ({' '.join(str(error).split())}): .xlsx or .csv is right") from None
     if missing := [name for name in (PROTEIN, EXPERIMENT) if name not in frame]:

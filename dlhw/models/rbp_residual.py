@@ -66,7 +66,7 @@ class RbpResidual(nn.Module):
             ("filters", [filters]),
             ("width", [width]),
         ):
-            if any(value < 1 for value in values):
+            if any(value < 1 for value in values) or (name == "kernels" and not values):
                 raise UserError(f"model.{name}={list(values)} is out of range: each at least 1")
         if not 0 <= dropout < 1:
             raise UserError(f"model.dropout={dropout} is out of range: 0 to below 1")

@@ -1,12 +1,6 @@
-"""The command ``predict.py``: which module answers for a run."""
+"""The command ``predict.py``."""
 
-import importlib
-from pathlib import Path
-
-from dlhw.predict.options import USAGE, given, typed
-
-# What a run was trained on: the module of this package that reads such input.
-READERS = {"ImageSpec": "pictures", "SequenceSpec": "sequences", "TextSpec": "words", "LineSpec": "lines"}
+from dlhw.predict.options import TOOL
 
 
 def main(arguments: list[str]) -> int:
@@ -15,12 +9,8 @@ def main(arguments: list[str]) -> int:
     Raises:
         UserError: no finished run, missing or unreadable input, an output that cannot be written.
     """
-    if arguments in (["-h"], ["--help"]):
-        print(USAGE)
+    asked = TOOL.parsed(arguments)
+    if asked is None:
         return 0
-    values = given(arguments)
-    from dlhw.results import finished_result  # imports pandas: only once the keys are there
-
-    kind = finished_result(Path(values["run"]))["spec"]["spec"]
-    reader = importlib.import_module(f"dlhw.predict.{READERS[kind]}")
-    return 0 if reader.predict(typed(values, reader.Options)) else 1
+    reader, options = asked
+    return 0 if reader.predict(options) else 1

@@ -4,6 +4,8 @@ Legend: B batch, N samples of a split, P proteins, L padded length.
 """
 
 import logging
+import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -27,6 +29,9 @@ class Regression(SupervisedTask):
     ``spearman`` and ``pearson`` are means over the proteins, each over the whole split; with several proteins the test split has them
     for each as well (``spearman:RBP04``). Constant or NaN predictions have no correlation: it is NaN, and a warning names the protein.
 
+    A network with a method ``solve(train, val)`` is solved in closed form when the training starts; each of the two yields
+    ``(bases, mask, measured)``.
+
     Args:
         loss: ``mse``; ``log_cosh``, which is less drawn by outliers (Karin et al., MultiRBP, 2020).
         ranks: see :func:`dlhw.correlation.spearman`.
@@ -38,7 +43,21 @@ class Regression(SupervisedTask):
             raise UserError(f"task.module.loss={loss} is not one of {', '.join(LOSSES)}")
         if ranks not in RANKS:
             raise UserError(f"task.module.ranks={ranks} is not one of {', '.join(RANKS)}")
+        if hasattr(net, "solve") and self.average:
+            raise UserError("optim.ema averages over gradient steps, and this network is solved in closed form: leave it at null")
         self.loss_name, self.ranks = loss, ranks
+
+    def setup(self, stage: str) -> None:
+        if stage == "fit" and hasattr(self.net, "solve") and self.trainer.world_size > 1:
+            raise UserError("this network is solved in closed form, on one device: trainer.devices=1 is right")
+
+    def on_fit_start(self) -> None:
+        if hasattr(self.net, "solve") and not self._resumed:
+            begin = time.perf_counter()
+            net: Any = self.net
+            data = self.trainer.datamodule  # type: ignore[attr-defined]
+            net.solve(_solvable(data.train_dataloader()), _solvable(data.val_dataloader()[0]))
+            self.seconds += time.perf_counter() - begin
 
     def errors(self, predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
         """The sum of the losses over what was measured, and how many values that are: (B, P), (B, P) -> (), ()."""
@@ -92,3 +111,10 @@ class Regression(SupervisedTask):
     def keep_predictions(self, collected: tuple[Tensor, ...]) -> None:
         predicted, measured, index = collected
         self.predictions = {"predicted": predicted, "measured": measured, "index": index}
+
+
+def _solvable(batches: Iterable[list[Batch]]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Larger batches than those of gradient steps, as bases, mask and what was measured."""
+    for several in batches:
+        codes, measured, _ = (torch.cat(column) for column in zip(*several, strict=True))
+        yield *one_hot(codes), measured

@@ -1,0 +1,138 @@
+"""What a network that reads lines has learnt: where it looks, what it is unsure of, what it confuses, which lines it reads worst.
+
+Of the test split are written ``posteriors.png`` (CTC: the probability of each letter over the line) or ``attention.png`` (where the decoder
+looked as it wrote), ``confusions.csv``, ``confusions.png``, ``worst.csv`` and ``worst.png``.
+
+Legend: S steps along the line, T letters, H height, W width.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from dlhw.edit_distance import confusions, count_edits
+from dlhw.errors import UserError
+from dlhw.explain import options as common
+from dlhw.explain.words import attention_weights, confusion_bars, save, write_table
+from dlhw.predict.lines import Reading, read
+
+if TYPE_CHECKING:
+    from dlhw.data.line_pictures import LineSplit
+    from dlhw.results import Run
+
+
+@dataclass(frozen=True)
+class Options(common.Options):
+    """``lines``: how many are drawn and how many of the worst are listed; ``confusions``: how many pairs of letters are drawn."""
+
+    batch_size: int = 32
+    lines: int = 12
+    confusions: int = 30
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("lines", "confusions"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name}={getattr(self, name)} is out of range: at least 1")
+
+
+def explain(options: Options) -> None:
+    """Read the test split greedily, write figures and tables, and print their names.
+
+    Raises:
+        UserError: the run's data is missing or has changed, a folder that cannot be written.
+    """
+    from dlhw.data.vocab import Vocab
+    from dlhw.decode import data_of
+    from dlhw.decoding import Decode
+    from dlhw.results import load_run
+
+    run = load_run(options.run, options.device)
+    split: LineSplit = data_of(run, options.data_root).splits["test"]  # type: ignore[assignment]  # what a run on a LineSpec has
+    references = [Vocab(run.spec.target).decode(row) for row in split.targets.tolist()]
+    settings = Decode(max_symbols=run.config.task.decode.max_symbols)
+    readings = read(run, [split.picture(line).T for line in range(len(references))], settings, options.batch_size)
+    answers = [reading.text for reading in readings]
+
+    counts = confusions(references, answers)
+    pairs = [(before, after, n) for (before, after), n in counts.most_common()]
+    write_table(options.folder / "confusions.csv", ("true", "written", "times"), pairs)
+    save(confusion_bars(counts, options.confusions), options.folder / "confusions.png")
+    edits = [count_edits([reference], [[answer]]).characters for reference, answer in zip(references, answers, strict=True)]
+    worst = sorted(range(len(edits)), key=lambda row: (-edits[row] / max(len(references[row]), 1), row))[: options.lines]
+    names = split.names or tuple(map(str, range(len(edits))))
+    rows = [(names[row], references[row], answers[row], edits[row], f"{readings[row].probability:.7g}") for row in worst]
+    write_table(options.folder / "worst.csv", ("picture", "true", "written", "edits", "probability"), rows)
+    captions = [f"{names[row]}\n{references[row]}\n{answers[row]}" for row in worst]
+    save(pictures_figure([split.picture(row) for row in worst], captions), options.folder / "worst.png")
+    written = ["confusions.csv", "confusions.png", "worst.csv", "worst.png", *draw(run, split, readings, options)]
+    print("\n".join(str(options.folder / name) for name in written))
+
+
+def pictures_figure(pictures: Sequence[NDArray[np.uint8]], captions: Sequence[str]) -> Figure:
+    """Lines below each other, each with its name, what stands on it and what was read."""
+    figure = Figure(figsize=(9.0, 1.2 * len(pictures)), layout="constrained")
+    for axis, picture, caption in zip(figure.subplots(len(pictures), 1, squeeze=False)[:, 0], pictures, captions, strict=True):
+        axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
+        axis.set_title(caption, fontsize=7, loc="left", parse_math=False)
+        axis.axis("off")
+    return figure
+
+
+def draw(run: "Run", split: "LineSplit", readings: Sequence[Reading], options: Options) -> list[str]:
+    """Draw, for the first lines, the posteriors of CTC or the attention; the names of the files, none for a decoder without attention."""
+    import torch
+
+    task: Any = run.task
+    matrices, pictures, letters = [], [], []
+    for row in range(min(options.lines, len(readings))):
+        picture = split.picture(row)
+        inputs = (torch.from_numpy(picture.copy())[None].to(task.device), torch.tensor([picture.shape[1]], device=task.device))
+        prepared = task.prepared(inputs, torch.tensor([row]), train=False)
+        written = [letter for letter, _ in readings[row].letters]
+        if task.net.head == "ctc":
+            with torch.no_grad():
+                matrix, shown = posteriors(task.evaluated(prepared)[0][0], written, task.vocab.symbols)
+        else:
+            ids = torch.tensor([task.vocab.encode(written)], device=task.device)
+            weights = attention_weights(task.evaluated, prepared, ids) if written else None
+            if weights is None:
+                continue
+            matrix, shown = weights[0], written
+        matrices.append(matrix)
+        pictures.append(picture)
+        letters.append(shown)
+    if not matrices:
+        print("this network has no attention, so none is drawn")
+        return []
+    name = "posteriors.png" if task.net.head == "ctc" else "attention.png"
+    save(over_line_figure(pictures, matrices, letters), options.folder / name)
+    return [name]
+
+
+def posteriors(logits: Any, written: Sequence[str], symbols: Sequence[str]) -> tuple[NDArray[np.float32], list[str]]:
+    """Probabilities over the steps of the letters that were written, each once, and of the blank: (letters, S), and their names."""
+    probabilities = logits.float().softmax(dim=1).cpu().numpy().T  # (K, S), the blank first
+    shown = [*dict.fromkeys(written)]
+    return probabilities[[0, *(1 + symbols.index(letter) for letter in shown)]], ["blank", *shown]
+
+
+def over_line_figure(
+    pictures: Sequence[NDArray[np.uint8]], matrices: Sequence[NDArray[np.floating]], letters: Sequence[Sequence[str]]
+) -> Figure:
+    """Each line above its matrix, (letters, S), whose steps stand below the columns that they were made of."""
+    heights = [part for matrix in matrices for part in (1.0, max(1.0, 0.11 * len(matrix)))]
+    figure = Figure(figsize=(12.0, 0.75 * sum(heights)), layout="constrained")
+    axes = figure.subplots(2 * len(pictures), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for above, below, picture, matrix, names in zip(axes[::2], axes[1::2], pictures, matrices, letters, strict=True):
+        extent = (0, picture.shape[1], len(matrix) - 0.5, -0.5)
+        above.imshow(picture, cmap="gray", vmin=0, vmax=255, aspect="auto", extent=(0, picture.shape[1], 1, 0))
+        above.axis("off")
+        below.imshow(matrix, cmap="Blues", vmin=0, vmax=1, aspect="auto", extent=extent, interpolation="nearest")
+        below.set_yticks(range(len(names)), ["(space)" if name == " " else name for name in names], fontsize=5, parse_math=False)
+        below.set_xticks([])
+    return figure

@@ -1,0 +1,98 @@
+"""What the filters of the first convolutions look for: the bases below each filter where it responds.
+
+Legend: N sequences, L padded length in nucleotides, F filters, W length of a filter.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from dlhw.data.rna import ALPHABET
+from dlhw.explain.sequences_network import Codes, Floats, Network
+from dlhw.layers.masked import MaskedConv1d
+
+ABOVE = 0.5  # of a filter's largest response: where it is over this, it has found something
+PSEUDOCOUNT = 1.0  # sites, shared by the four bases
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A filter of a network and the sites that it finds.
+
+    ``counts`` (W, 4) is how often each base stands at each place of a site. ``effect`` is the root mean square change of the predictions,
+    in standard deviations, where the filter always gives its mean response.
+    """
+
+    convolution: int
+    number: int
+    sites: int
+    counts: Floats
+    effect: float
+
+    @property
+    def probabilities(self) -> Floats:
+        """(W, 4), rows sum to 1."""
+        counts = self.counts + PSEUDOCOUNT / len(ALPHABET)
+        return counts / counts.sum(axis=1, keepdims=True)
+
+    @property
+    def bits(self) -> Floats:
+        """Information content of each place, 0 to 2 bits: (W,)."""
+        p = self.probabilities
+        return np.log2(len(ALPHABET)) + (p * np.log2(p)).sum(axis=1)
+
+    @property
+    def consensus(self) -> str:
+        """The base that over half of the sites have at each place; ``n`` where there is none."""
+        return "".join(ALPHABET[row.argmax()] if row.max() > 0.5 else "n" for row in self.probabilities)
+
+
+def find_filters(network: Network, codes: Codes, few: Codes) -> list[Filter]:
+    """The filters of all first convolutions, those with the largest effect first.
+
+    Args:
+        codes: (N, L) probes in which sites are looked for.
+        few: probes on which the effect is measured.
+    """
+    predicted = network(few)
+    filters = [
+        Filter(place, number, int(sites), counts, network.effect(conv, number, few, usual, predicted))
+        for place, conv in enumerate(network.convolutions())
+        for number, (sites, counts, usual) in enumerate(_sites(network, conv, codes))
+    ]
+    return sorted(filters, key=lambda found: -found.effect)
+
+
+def _sites(network: Network, conv: MaskedConv1d, codes: Codes) -> list[tuple[float, Floats, float]]:
+    """Of each filter: how many sites it has, the bases in them (W, 4), and its mean response."""
+    filters, width = conv.out_channels, conv.kernel_size[1]
+    most = torch.full((filters,), -torch.inf, device=network.device)
+    total, places = torch.zeros(filters, dtype=torch.float64, device=network.device), 0
+    for found, _, _ in network.responses(conv, codes):
+        most = torch.maximum(most, found.amax(dim=(0, 2)))
+        inside = torch.isfinite(found)
+        total += torch.where(inside, found, 0.0).sum(dim=(0, 2), dtype=torch.float64)
+        places += int(inside[:, 0].sum())
+    counts = torch.zeros(filters, len(ALPHABET) * width, dtype=torch.float64, device=network.device)
+    sites = torch.zeros(filters, dtype=torch.float64, device=network.device)
+    for found, windows, _ in network.responses(conv, codes):
+        # a filter whose largest response is not positive never speaks after the ReLU
+        there = ((found > ABOVE * most[:, None]) & (found > 0)).transpose(0, 1).flatten(1)  # (F, places)
+        counts += (there.float() @ windows.flatten(0, 1).flatten(1)).double()
+        sites += there.sum(dim=1)
+    means = (total / max(places, 1)).tolist()
+    tables = counts.unflatten(1, (len(ALPHABET), width)).transpose(1, 2).cpu().numpy()
+    return list(zip(sites.tolist(), np.asarray(tables), means, strict=True))
+
+
+def meme(filters: list[Filter]) -> str:
+    """The filters in the text format of the MEME suite, whose Tomtom compares them with known motifs."""
+    lines = ["MEME version 5", "", f"ALPHABET= {ALPHABET}", ""]
+    for found in filters:
+        p = found.probabilities
+        lines += [f"MOTIF convolution_{found.convolution}_filter_{found.number} {found.consensus}"]
+        lines += [f"letter-probability matrix: alength= {len(ALPHABET)} w= {len(p)} nsites= {found.sites}"]
+        lines += [" ".join(f"{value:.6f}" for value in row) for row in p]
+        lines += [""]
+    return "\n".join(lines)

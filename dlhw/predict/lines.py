@@ -1,0 +1,126 @@
+"""Texts of pictures of lines: one picture, or a folder or archive of them; a CSV, and if asked a .txt beside each picture.
+
+Legend: B batch, N lines, H height, W width.
+"""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dlhw.atomic_file import replacing, write_text
+from dlhw.data.line_layout import TABLE
+from dlhw.data.line_pictures import LineSplit, line_columns
+from dlhw.data.picture_files import FORMATS, Files, reason
+from dlhw.errors import UserError
+from dlhw.predict import options as common
+from dlhw.predict.pictures import open_input
+
+if TYPE_CHECKING:
+    from dlhw.decoding import Decode
+    from dlhw.results import Run
+    from dlhw.tasks.lines import LineTranscription
+
+
+@dataclass(frozen=True)
+class Options(common.Options):
+    """``input`` is a picture of a line, or a folder, .zip or .tar of them; transcripts and tables that lie there are passed over."""
+
+    batch_size: int = 32  # lines at once; changes the speed only
+    method: str = "greedy"  # greedy | beam; of an attention decoder also nucleus
+    width: int = 10  # beam: hypotheses that are kept
+    beside: bool = False  # write NAME.txt beside each picture as well
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.beside and Path(self.input).suffix.lower() in (".zip", ".tar"):
+            raise UserError(f"beside=true: beside the pictures in {self.input} nothing can be written; unpack it, or leave beside away")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a network reads on a line: the text, its probability, and each letter with its own (with attention, given those before)."""
+
+    text: str
+    probability: float
+    letters: list[tuple[str, float]]
+
+
+def read(run: "Run", lines: Sequence[np.ndarray], settings: "Decode", batch_size: int) -> list[Reading]:
+    """The texts of lines, uint8 (W, H) each, in their order; lines of like width are read together."""
+    from dlhw.data.line_batches import LineBatches, LineTensors
+    from dlhw.specs import FIRST
+
+    task: LineTranscription = run.task  # type: ignore[assignment]  # what a run on a LineSpec holds
+    split = LineSplit.of([*lines], np.zeros((len(lines), 1), np.int16))
+    found: dict[int, Reading] = {}
+    for batches in LineBatches(LineTensors.of(split, task.device), batch_size):
+        for inputs, _, index in batches:
+            hypotheses = task.head.decode(task.evaluated, task.prepared(inputs, index, train=False), settings, index)
+            best = hypotheses.ids[:, 0]
+            rows = zip(index.tolist(), task.texts(best), hypotheses.scores[:, 0].exp().tolist(), best, hypotheses.confidence, strict=True)
+            for row, text, probability, ids, confidence in rows:
+                letters = [(task.vocab.symbols[i - FIRST], c) for i, c in zip(ids.tolist(), confidence.tolist(), strict=True) if i >= FIRST]
+                found[row] = Reading(text, probability, letters)
+    return [found[row] for row in range(len(lines))]
+
+
+def decode_files(files: Files, names: Sequence[str], height: int, border: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Names and lines, uint8 (W, H); what is no picture is named on stderr."""
+
+    def work(name: str) -> np.ndarray | str:
+        try:
+            return line_columns(files.read(name), height, border)
+        except Exception as error:  # whatever a decoder raises on foreign bytes
+            return reason(error)
+
+    with ThreadPoolExecutor() as pool:
+        for name, line in zip(names, pool.map(work, names), strict=True):
+            if isinstance(line, str):
+                print(f"error: {name} is not readable as a picture ({line}); left out", file=sys.stderr)
+            else:
+                yield name, line
+
+
+def predict(options: Options) -> bool:
+    """Write the CSV; returns whether every file was a picture.
+
+    Raises:
+        UserError: no finished run, missing input, not one picture, an output that cannot be written.
+    """
+    from dlhw.results import load_run
+
+    with open_input(Path(options.input)) as files:
+        own = options.output.resolve()  # of an earlier call, perhaps in the same folder
+        names = [name for name in files.files if (files.path / name).resolve() != own and not name.endswith((".txt", TABLE))]
+        if not names:
+            raise UserError(f"input={options.input} holds no pictures: files of type {', '.join(FORMATS)} are right")
+        run = load_run(options.run, options.device)
+        lines = dict(decode_files(files, names, run.spec.height, run.spec.border))
+    if not lines:
+        raise UserError(f"input={options.input}: no file is readable as a picture, so nothing was written")
+    task: LineTranscription = run.task  # type: ignore[assignment]  # what a run on a LineSpec holds
+    settings = replace(task.decode, method=options.method, width=options.width, k=1, lm_weight=0.0)  # the language model is not stored
+    readings = read(run, [*lines.values()], settings, options.batch_size)
+    with replacing(options.output) as temporary, open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        table = csv.writer(file)
+        table.writerow(["file", "text", "probability", "letters"])
+        for name, reading in zip(lines, readings, strict=True):
+            letters = json.dumps([[letter, round(confidence, 4)] for letter, confidence in reading.letters], ensure_ascii=False)
+            table.writerow([name, reading.text, f"{reading.probability:.7g}", letters])
+    if options.beside:
+        folder = files.path if files.path.is_dir() else files.path.parent
+        for name, reading in zip(lines, readings, strict=True):
+            picture = folder / name
+            write_text(picture.with_name(f"{picture.name.split('.')[0]}.txt"), f"{reading.text}\n")
+    if len(lines) <= 10:
+        for name, reading in zip(lines, readings, strict=True):
+            print(f"{name}: {reading.text} ({reading.probability:.3f})")
+    print(f"{options.output}: {len(lines)} of {len(names)} files")
+    return len(lines) == len(names)

@@ -1,0 +1,245 @@
+"""Splits and scaled targets of tables of RNAcompete."""
+
+import logging
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+from rbp_tables import read, table, write_table
+
+from dlhw.data.rbp import RbpData
+from dlhw.data.rbp_scale import fit_scale
+from dlhw.data.rna import decode
+from dlhw.errors import UserError
+
+
+@pytest.fixture
+def path(tmp_path):
+    return write_table(tmp_path / "norm_data.txt", table(200, experiments=2))
+
+
+def sequences(data: RbpData, split: str) -> list[str]:
+    return decode(data.splits[split].inputs)
+
+
+def targets_by_sequence(data: RbpData, split: str) -> dict[str, tuple[float, ...]]:
+    return dict(zip(sequences(data, split), map(tuple, data.splits[split].targets.tolist()), strict=True))
+
+
+def test_set_b_tests_and_set_a_is_cut_in_two(path):
+    data, frame = read(path), table(200, experiments=2)
+    of = {name: set(frame["RNA_Seq"][frame["Probe_Set"] == name]) for name in ("SetA", "SetB")}
+    assert sequences(data, "test") == frame["RNA_Seq"][frame["Probe_Set"] == "SetB"].tolist()
+    assert set(sequences(data, "train")) | set(sequences(data, "val")) == of["SetA"]
+    assert [len(data.splits[name].inputs) for name in ("train", "val")] == [80, 20]
+    assert (data.spec.length, data.spec.proteins) == (41, ("EXP1", "EXP2"))
+    assert list(data.checksums) == ["norm_data.txt"]
+
+
+def test_the_targets_stand_beside_their_sequences(path):
+    """With the percentile at 100 the targets are the intensities, cut to the highest training one, moved and scaled."""
+    data, frame = read(path, clip_percentile=100), table(200, experiments=2).set_index("RNA_Seq")
+    train = frame.loc[sequences(data, "train"), ["EXP1", "EXP2"]].to_numpy(np.float32).astype(float)
+    for split in ("train", "val", "test"):
+        raw = frame.loc[sequences(data, split), ["EXP1", "EXP2"]].to_numpy(np.float32)
+        expected = (np.minimum(raw, train.max(axis=0)) - train.mean(axis=0)) / train.std(axis=0)
+        np.testing.assert_allclose(data.splits[split].targets, expected, atol=1e-5)
+
+
+def test_one_protein_of_several(path):
+    one, both = read(path, protein="EXP2"), read(path)
+    assert one.spec.proteins == ("EXP2",)
+    np.testing.assert_array_equal(one.splits["val"].targets, both.splits["val"].targets[:, 1:])
+
+
+def test_the_seed_of_the_cut_and_its_share(path):
+    same, again, other = read(path), read(path, seed=5), read(path, split_seed=1)
+    assert sequences(same, "train") == sequences(again, "train")  # the seed of the training changes nothing here
+    assert set(sequences(same, "val")) != set(sequences(other, "val"))
+    assert sequences(same, "test") == sequences(other, "test")
+    assert len(read(path, val_share=0.4).splits["val"].inputs) == 40
+
+
+def test_fewer_training_probes_are_the_first_of_all(path):
+    few, all_of_them = read(path, train_probes=10), read(path)
+    assert sequences(few, "train") == sequences(all_of_them, "train")[:10]
+    assert sequences(few, "val") == sequences(all_of_them, "val")
+    values = few.splits["train"].targets
+    assert values.mean(axis=0) == pytest.approx(0, abs=1e-6) and values.std(axis=0) == pytest.approx(1, abs=1e-5)  # fitted on these alone
+
+
+def test_equal_sequences_never_cross_a_split(tmp_path, caplog):
+    frame = table(120)
+    in_a = frame[frame["Probe_Set"] == "SetA"]
+    twins = in_a.iloc[:30].assign(EXP1=9.0)  # the same sequences once more in set A
+    dna = in_a.iloc[:5].assign(RNA_Seq=lambda part: part["RNA_Seq"].str.lower().str.replace("u", "t"))  # and written as DNA
+    leaks = frame[frame["Probe_Set"] == "SetB"].iloc[:7].assign(Probe_Set="SetA")
+    frame = pd.concat([frame, twins, leaks, dna], ignore_index=True)
+    path = write_table(tmp_path / "t.txt", frame)
+    with caplog.at_level(logging.INFO, "dlhw"):
+        data = read(path)
+    assert "7 probes of set A are left out" in caplog.text
+    counts = {split: Counter(sequences(data, split)) for split in data.splits}
+    for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
+        assert not counts[one].keys() & counts[other].keys()
+    assert sum(counts["train"].values()) + sum(counts["val"].values()) == 60 + 30 + 5
+    assert sum(counts["test"].values()) == 60
+    own = counts["train"] + counts["val"]
+    assert [own[sequence] for sequence in in_a["RNA_Seq"].iloc[:31]] == [3] * 5 + [2] * 25 + [1]
+
+
+def test_sequences_that_end_in_the_first_base_stay_apart(tmp_path):
+    """A is code 0, which string comparisons could take for an end."""
+    frame = pd.DataFrame({"RNA_Seq": ["CG", "CGA", "CGAA", "CGAAA"], "Probe_Set": ["SetB", "SetA", "SetA", "SetA"], "EXP1": [1, 2, 3, 4.0]})
+    data = read(write_table(tmp_path / "t.txt", frame), length=5, val_share=0.34)
+    assert sorted(sequences(data, "train") + sequences(data, "val")) == ["CGA", "CGAA", "CGAAA"]
+
+
+def changed(frame: pd.DataFrame, chosen: list[str]) -> pd.DataFrame:
+    """``frame`` with ten times the intensities of some sequences."""
+    return frame.assign(EXP1=frame["EXP1"].where(~frame["RNA_Seq"].isin(chosen), 10 * frame["EXP1"] + 50))
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_statistics_come_from_the_training_probes_alone(tmp_path, log):
+    frame = table(200)
+    before = read(write_table(tmp_path / "before.txt", frame), log=log)
+    for split in ("val", "test"):
+        after = read(write_table(tmp_path / f"{split}.txt", changed(frame, sequences(before, split))), log=log)
+        for other in {"train", "val", "test"} - {split}:
+            np.testing.assert_array_equal(after.splits[other].targets, before.splits[other].targets)
+        assert (after.splits[split].targets > before.splits[split].targets).all()
+    train = before.splits["train"].targets
+    assert train.mean() == pytest.approx(0, abs=1e-6) and train.std() == pytest.approx(1, abs=1e-5)
+
+
+def test_statistics_of_each_split_as_the_course_has_them(tmp_path):
+    frame = table(200)
+    fitted = read(write_table(tmp_path / "before.txt", frame), statistics="per_split")
+    for split in ("train", "val", "test"):
+        values = fitted.splits[split].targets
+        assert values.mean() == pytest.approx(0, abs=1e-6) and values.std() == pytest.approx(1, abs=1e-5)
+    shifted = read(write_table(tmp_path / "after.txt", changed(frame, sequences(fitted, "test"))), statistics="per_split")
+    np.testing.assert_allclose(shifted.splits["test"].targets, fitted.splits["test"].targets, atol=1e-4)
+
+
+def test_the_scale_against_one_written_out():
+    values = np.array([[4.0, 10], [1, np.nan], [3, 20], [100, 0], [2, 5]], np.float32)
+    for log in (False, True):
+        scale = fit_scale(values, ("a", "b"), 75, log)
+        found = scale.apply(values)
+        for column, sample in ((0, [4.0, 1, 3, 100, 2]), (1, [10, 20, 0, 5])):
+            cut = np.minimum(sample, np.percentile(sample, 75))
+            expected = np.log(cut - cut.min() + 1) if log else cut
+            expected = (expected - expected.mean()) / expected.std()
+            np.testing.assert_allclose(found[~np.isnan(values[:, column]), column], expected, atol=1e-6)
+        assert np.isnan(found[1, 1])
+
+
+def test_new_values_are_cut_to_the_range_of_the_training_ones():
+    scale = fit_scale(np.array([[0.0], [1], [2], [3]], np.float32), ("a",), 100, True)
+    new = scale.apply(np.array([[-5.0], [0], [3], [9]], np.float32))
+    assert new[0] == new[1] and new[2] == new[3]  # a logarithm needs a lower bound too
+
+
+def test_missing_values_stay_missing_and_empty_rows_go(tmp_path):
+    frame = table(100, experiments=2)
+    frame.loc[:19, "EXP1"] = np.nan
+    frame.loc[10:29, "EXP2"] = np.nan  # rows 10 to 19 have nothing
+    path = write_table(tmp_path / "t.txt", frame)
+    data = read(path)
+    expected = frame.set_index("RNA_Seq")[["EXP1", "EXP2"]].isna()
+    rows = 0
+    for split in data.splits:
+        for sequence, values in targets_by_sequence(data, split).items():
+            assert np.isnan(values).tolist() == expected.loc[sequence].tolist()
+            rows += 1
+    assert rows == 90
+    assert sum(len(split.inputs) for split in read(path, protein="EXP1").splits.values()) == 80
+
+
+def test_names_come_from_the_metadata(tmp_path):
+    path = write_table(tmp_path / "t.txt", table(60, experiments=2))
+    pd.DataFrame({"Protein_name": ["RBFOX1", "A1CF"], "Motif_ID": ["EXP1", "EXP2"]}).to_excel(tmp_path / "metadata.xlsx", index=False)
+    assert read(path, tmp_path / "metadata.xlsx").spec.proteins == ("RBFOX1", "A1CF")
+    assert read(path, tmp_path / "metadata.xlsx", ["A1CF"]).spec.proteins == ("A1CF",)
+    assert read(path, tmp_path / "metadata.xlsx", exclude=["A1CF"]).spec.proteins == ("RBFOX1",)
+
+
+def test_files_are_looked_for_in_the_data_root_too(tmp_path):
+    write_table(tmp_path / "t.txt", table(60))
+    assert read("t.txt", data_root=str(tmp_path)).spec.proteins == ("EXP1",)
+    with pytest.raises(UserError, match=r"task\.data\.table=t\.txt is missing: looked for .*t\.txt and .*nowhere.t\.txt; .*task=rbp_sim"):
+        read("t.txt", data_root=str(tmp_path / "nowhere"))
+    with pytest.raises(UserError, match=r"task\.data\.metadata=m\.xlsx is missing"):
+        read("t.txt", "m.xlsx", data_root=str(tmp_path))
+
+
+KNOBS = {
+    ("length", 0): "at least 1 nucleotide",
+    ("clip_percentile", 0): "above 0, up to 100",
+    ("clip_percentile", 101): "above 0, up to 100",
+    ("statistics", "test"): "is not one of train, per_split",
+    ("val_share", 0): "between 0 and 1",
+    ("val_share", 1): "between 0 and 1",
+    ("train_probes", 0): "at least 1, or null",
+}
+
+
+@pytest.mark.parametrize("knob", KNOBS)
+def test_knobs_out_of_range(path, knob):
+    name, value = knob
+    with pytest.raises(UserError, match=rf"^task\.data\.{name}={value} .*{KNOBS[knob]}"):
+        read(path, **{name: value})
+
+
+def without(frame: pd.DataFrame, column: str, where: pd.Series) -> pd.DataFrame:
+    return frame.assign(**{column: frame[column].where(~where)})
+
+
+def constant(frame: pd.DataFrame, value: float) -> pd.DataFrame:
+    return frame.assign(EXP1=value)
+
+
+BAD_TABLES = {
+    "all NaN": (lambda f: f.assign(EXP1=np.nan), r"EXP1 has no intensity at all: take it out with task\.data\.exclude=\[EXP1\]"),
+    "NaN in set A": (lambda f: without(f, "EXP1", f["Probe_Set"] == "SetA"), r"EXP1 has no measured intensity among the training probes"),
+    "constant": (lambda f: constant(f, 3.0), r"EXP1 has the same intensity on all training probes"),
+    "constant that floats cannot hold": (lambda f: constant(f, 0.1), r"EXP1 has the same intensity on all training probes"),
+    "only set A": (lambda f: f.assign(Probe_Set="SetA"), r"no measured probe for test: probes of SetA and of SetB are right"),
+    "only set B": (lambda f: f.assign(Probe_Set="SetB"), r"no measured probe for train, val"),
+    "too long": (lambda f: f.assign(RNA_Seq=f["RNA_Seq"] + "A" * 20), r"row 2: the sequence is longer than 41 nucleotides"),
+    "no sequence": (lambda f: f.assign(RNA_Seq=f["RNA_Seq"].where(f.index != 7, "")), r"row 9: the sequence is empty"),
+    "no base": (lambda f: f.assign(RNA_Seq=f["RNA_Seq"].where(f.index != 7, "ACX")), r"in 1 rows \(row 9: 'X'\)"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TABLES)
+def test_bad_tables(tmp_path, case):
+    change, message = BAD_TABLES[case]
+    path = write_table(tmp_path / "t.txt", change(table(400, experiments=2)))
+    with pytest.raises(UserError, match=message):
+        read(path)
+
+
+@pytest.mark.realdata
+def test_the_tables_with_missing_values(data_root):
+    folder = data_root / "rnacompete"
+    data = read(folder / "norm_data_A1CF_ANKHD1.tsv.gz", folder / "metadata_A1CF_ANKHD1.csv", ["A1CF", "ANKHD1"])
+    assert data.spec.proteins == ("A1CF", "ANKHD1")
+    targets = np.concatenate([split.targets for split in data.splits.values()])
+    assert np.isnan(targets).sum(axis=0).tolist() == [4, 4]
+    assert len(data.splits["test"].inputs) == 30_002
+    assert np.abs(np.nanmean(data.splits["train"].targets, axis=0)).max() < 1e-5
+
+
+@pytest.mark.realdata
+def test_the_table_of_22_proteins(data_root):
+    folder = data_root / "rnacompete"
+    data = read(folder / "norm_data_22rbp.tsv.gz", folder / "metadata_22rbp.csv", "all")
+    assert len(data.spec.proteins) == 22
+    assert sum(len(split.inputs) for split in data.splits.values()) <= 236_557
+    assert not any(np.isnan(split.targets).any() for split in data.splits.values())
+    lengths = (data.splits["train"].inputs != 5).sum(axis=1)
+    assert (lengths.min(), lengths.max()) == (30, 41)

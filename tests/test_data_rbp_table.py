@@ -1,0 +1,177 @@
+"""Tables of probes and of experiments: what is read, and what is said about wrong ones."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dlhw.data.rbp_table import read_metadata, read_probes, select
+from dlhw.errors import UserError
+
+GOOD = "Probe_Set\tRNA_Seq\tEXP1\tEXP2\nSetA\tACGU\t1.5\t-2\nSetB\tGGU\t\t3e2\nSetA\tNAN\tNaN\t0\n"
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write(text: str | bytes, name: str = "table.txt") -> Path:
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write
+
+
+def test_a_table_is_read_as_it_stands(write):
+    probes = read_probes(write(GOOD))
+    assert probes.in_set_b.tolist() == [False, True, False]
+    assert probes.sequences == ("ACGU", "GGU", "NAN")  # the last one is a sequence, no missing value
+    assert probes.experiments == ("EXP1", "EXP2")
+    assert probes.intensities.dtype == np.float32
+    np.testing.assert_array_equal(probes.intensities, np.array([[1.5, -2], [np.nan, 300], [np.nan, 0]], np.float32))
+    zipped = read_probes(write(gzip.compress(GOOD.encode()), "table.tsv.gz"))
+    assert zipped.sequences == probes.sequences and zipped.sha256 != probes.sha256
+
+
+def test_columns_may_stand_in_any_order_and_lines_end_as_on_windows(write):
+    probes = read_probes(write("EXP1\tRNA_Seq\tProbe_Set\r\n2\tAC\tSetB\r\n"))
+    assert (probes.sequences, probes.experiments, probes.intensities.tolist()) == (("AC",), ("EXP1",), [[2]])
+
+
+def test_a_changed_file_is_read_anew(write):
+    path = write(GOOD)
+    before = read_probes(path)
+    assert read_probes(path) is before
+    assert read_probes(write(GOOD + "SetB\tA\t1\t1\n")).sequences[-1] == "A"
+
+
+def damaged(text: str) -> bytes:
+    data = bytearray(gzip.compress(text.encode() * 50))
+    data[len(data) // 2] ^= 0xFF
+    return bytes(data)
+
+
+ROWS = GOOD.splitlines()
+WRONG_TABLES = {
+    "no sequences": (GOOD.replace("RNA_Seq", "Sequence"), r"lacks the column RNA_Seq; it begins with Probe_Set, Sequence, EXP1, EXP2"),
+    "commas": (GOOD.replace("\t", ","), r"lacks the column Probe_Set and RNA_Seq; it begins with Probe_Set,RNA_Seq"),
+    "html": ("<!DOCTYPE html>\n<html>\n<body>404</body>\n", r"lacks the column Probe_Set and RNA_Seq; it begins with <!DOCTYPE html>"),
+    "no experiment": ("Probe_Set\tRNA_Seq\nSetA\tACG\n", r"has no experiment: one column"),
+    "an experiment twice": (GOOD.replace("EXP2", "EXP1"), r"has the column EXP1 more than once"),
+    "unknown set": (GOOD.replace("SetB", "Set B"), r"row 3: Probe_Set is 'Set B'; SetA or SetB is right"),
+    "no set": (GOOD.replace("SetB", ""), r"row 3: Probe_Set is nan; SetA or SetB is right"),
+    "no number": (GOOD.replace("3e2", "strong"), r"row 3: EXP2 is 'strong'; a number, or nothing"),
+    "decimal comma": (GOOD.replace("1.5", "1,5"), r"row 2: EXP1 is '1,5'; a number"),
+    "infinite": (GOOD.replace("3e2", "inf"), r"row 3: EXP2 is 'inf'; a number"),
+    "a field too many": (GOOD.replace("3e2", "3e2\t7"), r"cannot be read as a table \(.*line 3"),
+    "a field too many in every row": ("\n".join([ROWS[0], *(f"{row}\t1" for row in ROWS[1:])]), r"cannot be read as a table|row 2"),
+    "empty": ("", r"cannot be read as a table \(No columns to parse from file\): tab-separated text is right"),
+    "header only": (ROWS[0] + "\n", r"has no rows"),
+    "binary": (bytes(range(256)) * 4, r"cannot be read as a table|lacks the column"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_TABLES)
+def test_wrong_tables(write, case):
+    text, message = WRONG_TABLES[case]
+    path = write(text)
+    with pytest.raises(UserError, match=message) as error:
+        read_probes(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("data", [damaged(GOOD), gzip.compress(GOOD.encode() * 50)[:-20], b"no gzip at all", b""])
+def test_damaged_archives(write, data):
+    with pytest.raises(UserError, match=r"table\.tsv\.gz cannot be read as a table \(.+\): tab-separated text is right"):
+        read_probes(write(data, "table.tsv.gz"))
+
+
+def test_a_folder_is_no_table(tmp_path):
+    with pytest.raises(UserError, match="cannot be read as a table"):
+        read_probes(tmp_path)
+
+
+NAMES = pd.DataFrame(
+    {"Protein_name": ["RBFOX1", "A1CF", "A1CF", None], "Motif_ID": ["EXP1", "EXP2", "EXP3", "EXP4"], "Other": [1, 2, 3, 4]}
+)
+
+
+def test_metadata_in_each_format(tmp_path):
+    NAMES.to_csv(tmp_path / "m.csv", index=False)
+    NAMES.to_csv(tmp_path / "m.tsv", index=False, sep="\t")
+    NAMES.to_csv(tmp_path / "excel.csv", index=False, sep=";", encoding="utf-8-sig")  # as Excel writes it in Europe
+    NAMES.to_excel(tmp_path / "m.xlsx", index=False)
+    for name in ("m.csv", "m.tsv", "excel.csv", "m.xlsx"):
+        assert read_metadata(tmp_path / name) == {"EXP1": "RBFOX1", "EXP2": "A1CF", "EXP3": "A1CF"}
+
+
+def test_numbers_may_name_proteins_and_experiments(tmp_path):
+    frame = pd.DataFrame({"Protein_name": [7, 8], "Motif_ID": ["001", "002"]})
+    frame.to_csv(tmp_path / "m.csv", index=False)
+    frame.to_excel(tmp_path / "m.xlsx", index=False)
+    assert read_metadata(tmp_path / "m.csv") == read_metadata(tmp_path / "m.xlsx") == {"001": "7", "002": "8"}
+
+
+WRONG_METADATA = {
+    "m.csv": [
+        ("Protein_name,Motif\nA,1\n", r"lacks the column Motif_ID; it has Protein_name, Motif"),
+        ("Protein_name,Motif_ID\nA,1\nB,1\nC,2\n", r"names the experiment 1 more than once: one row each is right"),
+        ("<!DOCTYPE html>\n<html></html>\n", r"lacks the column Protein_name and Motif_ID; it has <!DOCTYPE html>"),
+        ("Protein_name\nA\n", r"lacks the column Motif_ID; it has Protein_name"),
+        ("", r"cannot be read as a table"),
+        (b"\xff\xfe\x00", r"cannot be read as a table"),
+    ],
+    "m.xlsx": [(b"<!DOCTYPE html>", r"cannot be read as a table"), (b"PK\3\4 cut off", r"cannot be read as a table")],
+    "m.xls": [(b"anything", r"cannot be read as a table")],
+}
+
+
+@pytest.mark.parametrize(("name", "text", "message"), [(name, *case) for name, cases in WRONG_METADATA.items() for case in cases])
+def test_wrong_metadata(write, name, text, message):
+    path = write(text, name)
+    with pytest.raises(UserError, match=message) as error:
+        read_metadata(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.fixture
+def four(write):
+    """Experiments 1 to 4: one protein, one with two experiments, one without a name."""
+    return read_probes(write("Probe_Set\tRNA_Seq\tEXP1\tEXP2\tEXP3\tEXP4\nSetA\tA\t1\t1\t1\t1\n"))
+
+
+PROTEINS = {"EXP1": "RBFOX1", "EXP2": "A1CF", "EXP3": "A1CF"}
+CHOICES = {
+    ("RBFOX1",): {"EXP1": "RBFOX1"},
+    ("EXP1",): {"EXP1": "RBFOX1"},
+    ("EXP3",): {"EXP3": "A1CF"},
+    ("EXP4", "EXP1", "RBFOX1"): {"EXP4": "EXP4", "EXP1": "RBFOX1"},
+    ("EXP2", "EXP3"): {"EXP2": "EXP2", "EXP3": "EXP3"},  # both are A1CF, so they go by their own names
+    ("all",): {"EXP1": "RBFOX1", "EXP2": "EXP2", "EXP3": "EXP3", "EXP4": "EXP4"},
+}
+
+
+@pytest.mark.parametrize("wanted", CHOICES)
+def test_proteins_are_chosen_by_their_name_or_their_experiment(four, wanted):
+    chosen = select(four, PROTEINS, wanted, ())
+    assert list(chosen.items()) == list(CHOICES[wanted].items())
+
+
+def test_what_is_left_out_is_not_chosen(four):
+    assert select(four, PROTEINS, ("all",), ("EXP3", "RBFOX1")) == {"EXP2": "A1CF", "EXP4": "EXP4"}
+    assert select(four, PROTEINS, ("A1CF",), ("EXP2",)) == {"EXP3": "A1CF"}
+
+
+def test_a_protein_with_several_experiments_asks_which(four):
+    with pytest.raises(UserError, match=r"^task\.data\.protein=A1CF has several experiments: name one of EXP2, EXP3$"):
+        select(four, PROTEINS, ("A1CF",), ())
+
+
+def test_an_unknown_protein_is_told_with_near_ones(four):
+    with pytest.raises(UserError, match=r"RBFOX2 is not in .*: did you mean RBFOX1\? There are A1CF, EXP1, EXP2, EXP3, EXP4, RBFOX1$"):
+        select(four, PROTEINS, ("RBFOX2",), ())
+    with pytest.raises(UserError, match="nonesuch is not in"):
+        select(four, PROTEINS, ("all",), ("nonesuch",))
+    with pytest.raises(UserError, match="leave no protein to learn"):
+        select(four, PROTEINS, ("RBFOX1",), ("EXP1",))

@@ -1,0 +1,247 @@
+"""Losses and metrics of regression, and whole runs on a table of the course's layout."""
+
+import csv
+import logging
+import math
+import os
+import signal
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from faults import signal_at
+from harness import BEST, Shell, assert_same_run, composed, result, weights
+from rbp_tables import read, table, write_table
+from scipy import stats
+from test_devices import run as on_devices
+from torch import Tensor, nn
+
+from dlhw.data.rna import encode
+from dlhw.errors import UserError
+from dlhw.optimization import Optimization
+from dlhw.run_folder import METRICS, PREDICTIONS
+from dlhw.specs import SequenceSpec
+from dlhw.tasks.regress import Regression
+from dlhw.training import build
+
+SPEC = SequenceSpec(4, ("P1", "P2", "P3"))
+ONE_PROCESS = SimpleNamespace(world_size=1)
+
+
+class Lookup(nn.Module):
+    """Predicts a row of a table for each sequence, in the order in which they come."""
+
+    def __init__(self, rows: Tensor) -> None:
+        super().__init__()
+        self.rows = nn.Parameter(rows.clone())
+
+    def forward(self, bases: Tensor, mask: Tensor) -> Tensor:
+        return self.rows[: len(bases)]
+
+
+def task(rows: Any, **knobs: Any) -> Regression:
+    cfg = composed("task=rbp", "task.data.protein=P1", "model=rbp_cnn")
+    rows = torch.as_tensor(rows)
+    regression = Regression(Lookup(rows), SPEC, optimization=Optimization(None, cfg.optim), seed=0, **knobs)
+    regression._trainer = ONE_PROCESS  # type: ignore[assignment]
+    return regression
+
+
+def batch(measured: Any) -> tuple[Tensor, Tensor, Tensor]:
+    measured = torch.as_tensor(measured)
+    codes = torch.from_numpy(encode(["ACGU"] * len(measured), 4, "here"))
+    return codes, measured, torch.arange(len(measured))
+
+
+NAN = math.nan
+
+
+def test_the_loss_counts_what_was_measured():
+    """By hand: errors 1, 2 and 3 in four measured values, one of them met; the others are missing."""
+    regression = task([[1.0, 0, 5], [2, 7, 3]])
+    loss, sums = regression._step(batch([[0.0, NAN, 5], [NAN, 5, 0]]), "train")
+    assert loss.item() == pytest.approx((1 + 0 + 4 + 9) / 4) and sums == {}
+    loss.backward()
+    assert regression.net.rows.grad.tolist() == [[2 / 4, 0, 0], [0, 4 / 4, 6 / 4]]
+
+
+def test_a_batch_without_any_measured_value_moves_nothing():
+    regression = task([[1.0, 0, 5]])
+    loss, _ = regression._step(batch([[NAN] * 3]), "train")
+    loss.backward()
+    assert loss.item() == 0 and regression.net.rows.grad.tolist() == [[0, 0, 0]]
+
+
+def test_log_cosh_and_its_gradient():
+    differences = torch.tensor([0.0, 1e-4, -0.3, 2.0, -15.0, 700.0], dtype=torch.float64)
+    found = differences.clone().requires_grad_()
+    total, values = task([[0.0]], loss="log_cosh").errors(found.unsqueeze(1), torch.zeros(6, 1, dtype=torch.float64))
+    total.backward()
+    assert total.item() == pytest.approx(sum(math.log(math.cosh(d)) for d in differences.tolist()), rel=1e-12) and values == 6
+    torch.testing.assert_close(found.grad, torch.tanh(differences))
+
+
+def test_log_cosh_does_not_overflow():
+    total, _ = task([[0.0]], loss="log_cosh").errors(torch.tensor([[-1e6]]), torch.zeros(1, 1))
+    assert total.item() == pytest.approx(1e6 - math.log(2))
+
+
+@pytest.mark.parametrize("knobs", [{"loss": "mae"}, {"ranks": "dense"}])
+def test_unknown_knobs(knobs):
+    [(name, value)] = knobs.items()
+    with pytest.raises(UserError, match=rf"^task\.module\.{name}={value} is not one of (mse, log_cosh|average, course)$"):
+        task([[0.0]], **knobs)
+
+
+@pytest.fixture
+def outcome() -> tuple[np.ndarray, np.ndarray]:
+    """Predicted and measured values of a split, with ties; a third of the measured ones of the second protein missing."""
+    draw = np.random.default_rng(0)
+    measured = draw.normal(size=(60, 3)).round(1).astype(np.float32)
+    predicted = (measured + draw.normal(size=(60, 3))).round(1).astype(np.float32)
+    measured[::3, 1] = np.nan
+    return predicted, measured
+
+
+def metrics(predicted: np.ndarray, measured: np.ndarray, split: str, **knobs: Any) -> dict[str, float]:
+    index = torch.arange(len(predicted))
+    found = task(predicted, **knobs).metrics_of((torch.from_numpy(predicted), torch.from_numpy(measured), index), split)
+    return {name: float(value) for name, value in found.items()}
+
+
+def test_metrics_over_the_whole_split(outcome):
+    predicted, measured = outcome
+    found, validated = metrics(predicted, measured, "test"), metrics(predicted, measured, "val")
+    each: dict[str, list[float]] = {"spearman": [], "pearson": []}
+    for column, name in enumerate(SPEC.proteins):
+        there = ~np.isnan(measured[:, column])
+        for metric, theirs in (("spearman", stats.spearmanr), ("pearson", stats.pearsonr)):
+            value = theirs(predicted[there, column].astype(float), measured[there, column].astype(float)).statistic
+            assert found[f"{metric}:{name}"] == pytest.approx(value)
+            each[metric].append(value)
+    assert found["spearman"] == pytest.approx(np.mean(each["spearman"])) and found["pearson"] == pytest.approx(np.mean(each["pearson"]))
+    assert found["loss"] == pytest.approx(np.nanmean((predicted - measured) ** 2))
+    assert validated == {name: found[name] for name in ("loss", "spearman", "pearson")} | {}
+    assert set(validated) == set(task(predicted).measured)
+    assert metrics(predicted, measured, "val", ranks="course")["spearman"] != pytest.approx(found["spearman"], abs=1e-6)
+
+
+def test_a_protein_without_labels_in_a_split_has_no_metric_there(outcome):
+    predicted, measured = outcome
+    measured[:, 1] = np.nan
+    found = metrics(predicted, measured, "test")
+    assert "spearman:P2" not in found
+    assert found["spearman"] == pytest.approx((found["spearman:P1"] + found["spearman:P3"]) / 2)
+
+
+@pytest.mark.parametrize("value", [0.5, np.nan])
+def test_a_prediction_that_ranks_nothing_is_nan_and_told(outcome, caplog, value):
+    predicted, measured = outcome
+    predicted[:, 1] = value
+    with caplog.at_level(logging.WARNING, "dlhw"):
+        found = metrics(predicted, measured, "test")
+    assert math.isnan(found["spearman:P2"]) and math.isnan(found["pearson:P2"]) and math.isnan(found["spearman"])
+    assert not math.isnan(found["spearman:P1"])
+    assert caplog.messages == ["test: no correlation for P2: the predictions or the intensities are constant or NaN"]
+
+
+# Whole runs.
+
+SMALL = (
+    "task=rbp",
+    "task.data.table=norm_data.txt",
+    "task.data.metadata=metadata.xlsx",
+    "trainer.accelerator=cpu",
+    "trainer.precision=32-true",
+    "task.data.batch_size=16",
+    "optim.lr=0.01",
+)
+CNN = (*SMALL, "model=rbp_cnn", "model.filters=16", "model.kernel=8", "model.hidden=[16]")
+
+
+def course(folder: Path, probes: int = 400) -> None:
+    """The two files of the course: a table without end of its name, and a sheet; A1CF has two experiments."""
+    write_table(folder / "norm_data.txt", table(probes, experiments=3))
+    frame = pd.DataFrame({"Protein_name": ["RBFOX1", "A1CF", "A1CF"], "Motif_ID": ["EXP1", "EXP2", "EXP3"]})
+    frame.to_excel(folder / "metadata.xlsx", index=False)
+
+
+def test_a_run_on_files_of_the_course(shell: Shell):
+    course(shell.folder, 1200)
+    shell.run(*CNN, "task.data.protein=RBFOX1", "trainer.max_epochs=10")
+    run = shell.only_run()
+    found = result(run)
+    assert found["spec"]["proteins"] == ["RBFOX1"] and found["monitor"] == "spearman" and list(found["data"]) == ["norm_data.txt"]
+    assert found["test"]["pearson"] > 0.9  # a third of the probes hold the motif, and nothing else tells them apart
+    with np.load(run / PREDICTIONS) as file:
+        predicted, measured, index = file["predicted"], file["measured"], file["index"]
+    assert predicted.shape == (600, 1) and index.tolist() == list(range(600))
+    assert found["test"]["spearman"] == pytest.approx(stats.spearmanr(predicted[:, 0], measured[:, 0]).statistic)
+    data = read(shell.folder / "norm_data.txt", shell.folder / "metadata.xlsx", "RBFOX1")
+    np.testing.assert_array_equal(measured, data.splits["test"].targets)
+    with open(run / METRICS, newline="") as file:
+        assert {"train/loss", "val/loss", "val/spearman", "val/pearson"} <= set(next(csv.reader(file)))
+
+
+def test_several_proteins_at_once(shell: Shell):
+    course(shell.folder)
+    shell.run(*CNN, "task.data.protein=all", "trainer.max_epochs=1")
+    names = {f"{metric}:{name}" for metric in ("spearman", "pearson") for name in ("RBFOX1", "EXP2", "EXP3")}
+    assert set(result(shell.only_run())["test"]) == {"loss", "spearman", "pearson"} | names
+    assert set(result(shell.only_run())["val"]) == {"loss", "spearman", "pearson"}
+
+
+def test_a_protein_with_two_experiments_is_asked_for_in_one_line(shell: Shell):
+    course(shell.folder)
+    output = shell.run(*CNN, "task.data.protein=A1CF", status=1)
+    assert output.strip().endswith("error: task.data.protein=A1CF has several experiments: name one of EXP2, EXP3")
+    assert "Traceback" not in output
+    output = shell.run("task=rbp", "model=rbp_cnn", status=1)
+    assert "task.data.protein must be given" in output
+
+
+@pytest.mark.parametrize("model", ["model=rbp_bilstm_attention", pytest.param("model=rbp_multi", marks=pytest.mark.slow)])
+def test_killed_run_ends_as_an_uninterrupted_one(shell: Shell, model: str):
+    course(shell.folder, 200)
+    words = (*SMALL, "task.data.protein=RBFOX1", model, "model.dropout=0.2", "trainer.max_epochs=3", "trainer.steps_per_call=1")
+    shell.run(*words)
+    whole = shell.only_run()
+    at_the_second_epoch = [partial(signal_at, "dlhw.tasks.regress:Regression", "metrics_of", 2, signal.SIGKILL)]
+    shell.run(*words, "output_root=killed", prepare=at_the_second_epoch, status=-signal.SIGKILL)
+    output = shell.run(*words, "output_root=killed")
+    assert "resumed" in output
+    [killed] = (path.parent for path in (shell.folder / "killed").rglob("result.json"))
+    assert_same_run(killed, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two cores")
+def test_ranks_on_two_devices_are_over_the_whole_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    course(tmp_path, 230)  # 23 probes validate: the parts differ in length
+    words = (*CNN, "task.data.protein=all", "trainer.max_epochs=1")
+    on_devices(tmp_path, *words, "trainer.devices=2", "trainer.strategy=ddp", "task.data.eval_batch_size=5")
+    [run] = (path.parent for path in tmp_path.rglob("result.json"))
+    monkeypatch.chdir(tmp_path)
+    data, alone = build(composed(*words))
+    alone.load_state_dict(weights(run, BEST))
+    alone._trainer = ONE_PROCESS  # type: ignore[assignment]
+    split = data.splits["val"]
+    with torch.no_grad():
+        outputs = alone.eval().outputs((torch.from_numpy(split.inputs), torch.from_numpy(split.targets), torch.arange(len(split.inputs))))
+    assert len(split.inputs) == 23
+    expected = {name: float(value) for name, value in alone.metrics_of(outputs, "val").items()}
+    assert result(run)["val"] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.realdata
+def test_a_short_run_on_real_probes(shell: Shell, data_root: Path):
+    """One epoch."""
+    words = ("task=rbp", "task.data.protein=RBP04", "model=rbp_cnn", f"data_root={data_root}", "trainer.accelerator=cpu")
+    shell.run(*words, "trainer.max_epochs=1", "trainer.precision=32-true", "trainer.final_pictures=false")
+    assert result(shell.only_run())["test"]["spearman"] > 0.7
