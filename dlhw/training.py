@@ -200,8 +200,8 @@ def score(cfg: DictConfig, experiment: str, folder: Path, trainer: L.Trainer, ta
 
 
 def shown(metrics: dict[str, float]) -> str:
-    """Metrics on one line."""
-    return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+    """Metrics on one line, without those of single proteins and the like (``spearman:RBP04``)."""
+    return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items() if ":" not in name)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from scipy import stats
 from test_devices import run as on_devices
 from torch import Tensor, nn
 
-from dlhw.data.rna import encode
+from dlhw.data.rna import encode, one_hot
 from dlhw.errors import UserError
 from dlhw.optimization import Optimization
 from dlhw.run_folder import METRICS, PREDICTIONS
@@ -169,6 +169,27 @@ def course(folder: Path, probes: int = 400) -> None:
     write_table(folder / "norm_data.txt", table(probes, experiments=3))
     frame = pd.DataFrame({"Protein_name": ["RBFOX1", "A1CF", "A1CF"], "Motif_ID": ["EXP1", "EXP2", "EXP3"]})
     frame.to_excel(folder / "metadata.xlsx", index=False)
+
+
+def test_training_probes_can_be_scored_as_the_validation_split_is(shell: Shell):
+    """As many as there are: then their correlation is that of the network on the whole training split."""
+    course(shell.folder)
+    given = ("task=rbp", "task.data.table=norm_data.txt", "task.data.metadata=metadata.xlsx", "task.data.protein=EXP1", "model=rbp_cnn")
+    shell.run(*given, "trainer.max_epochs=2", "optim.lr=0.01", "task.data.score_train=100000")
+    folder = next(shell.folder.rglob(METRICS)).parent
+    row = pd.read_csv(folder / METRICS).iloc[-1]
+    cfg = composed(
+        *given,
+        f"data_root={shell.folder}",
+        f"task.data.table={shell.folder}/norm_data.txt",
+        f"task.data.metadata={shell.folder}/metadata.xlsx",
+    )
+    data, trained = build(cfg)
+    trained.load_state_dict(weights(folder))
+    split = data.splits["train"]
+    with torch.no_grad():
+        predicted = trained.eval().net(*one_hot(torch.from_numpy(split.inputs)))[:, 0]
+    assert row["train/spearman"] == pytest.approx(stats.spearmanr(predicted, split.targets[:, 0]).statistic, abs=1e-6)
 
 
 def test_a_run_on_files_of_the_course(shell: Shell):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dlhw.data.batches import Batches
 from dlhw.errors import UserError
+from dlhw.randomness import permutation
 
 SPLITS = ("train", "val", "test")
 ON_DEVICE = 4 << 30  # bytes: a split up to this size is copied to the accelerator once, a larger one batch by batch
@@ -37,6 +38,7 @@ class ArrayData(L.LightningDataModule):
         data_root: folder of data sets.
         steps_per_call, steps_per_epoch: see :class:`dlhw.data.batches.Batches`.
         test_every_epoch: score the test split beside the validation split.
+        score_train: so many samples of the training split, drawn once, are scored beside the validation split; 0: none.
     """
 
     splits: dict[str, Split]
@@ -54,11 +56,15 @@ class ArrayData(L.LightningDataModule):
         steps_per_call: int = 1,
         steps_per_epoch: int | None = None,
         test_every_epoch: bool = False,
+        score_train: int = 0,
     ) -> None:
         super().__init__()
         for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
             if value < 1:
                 raise UserError(f"task.data.{name}={value} is out of range: at least 1")
+        if score_train < 0:
+            raise UserError(f"task.data.score_train={score_train} is out of range: 0 or more")
+        self.score_train = score_train
         self.batch_size, self.eval_batch_size, self.seed, self.data_root = batch_size, eval_batch_size, seed, data_root
         self.steps_per_call, self.steps_per_epoch, self.test_every_epoch = steps_per_call, steps_per_epoch, test_every_epoch
         self.start = (0, 0)  # epoch and step where a resumed run goes on
@@ -93,9 +99,14 @@ class ArrayData(L.LightningDataModule):
             "train", self.batch_size, steps_per_call=self.steps_per_call, seed=self.seed, steps=self.steps_per_epoch, start=self.start
         )
 
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """The splits of :meth:`val_dataloader`."""
+        return ("val", *(["test"] if self.test_every_epoch else []), *(["train"] if self.score_train else []))
+
     def val_dataloader(self) -> list[Batches]:
-        splits = ("val", "test") if self.test_every_epoch else ("val",)
-        return [self._batches(split, self.eval_batch_size) for split in splits]
+        drawn = {"rows": permutation(len(self.splits["train"].targets), 0, 0)[: self.score_train]} if self.score_train else {}
+        return [self._batches(split, self.eval_batch_size, **(drawn if split == "train" else {})) for split in self.scored]
 
     def test_dataloader(self) -> Batches:
         return self._batches("test", self.eval_batch_size)

@@ -28,6 +28,7 @@ class Batches:
         steps_per_call: K.
         seed: shuffle as a function of (seed, epoch); None keeps the order of the split.
         steps: end an epoch after so many batches; None takes all.
+        rows: the samples to take, int64, where the order is kept; None takes all.
         start: (epoch, step) where a resumed run goes on; the lists before it come out empty.
         rank, world: this process takes every ``world``-th sample from ``rank`` on. A shuffled order is filled up from its start, so that
             all processes take the same number of steps; an order that is kept is not, so that each sample is evaluated once.
@@ -42,6 +43,7 @@ class Batches:
         steps_per_call: int = 1,
         seed: int | None = None,
         steps: int | None = None,
+        rows: Tensor | None = None,
         start: tuple[int, int] = (0, 0),
         rank: int = 0,
         world: int = 1,
@@ -49,7 +51,8 @@ class Batches:
         self.inputs, self.targets = inputs, targets
         self.batch_size, self.steps_per_call, self.seed = batch_size, steps_per_call, seed
         self.start, self.rank, self.world = start, rank, world
-        n = len(targets)
+        self.rows = torch.arange(len(targets)) if rows is None else rows
+        n = len(self.rows)
         share = math.ceil(n / world) if seed is not None else len(range(rank, n, world))
         self.steps = min(math.ceil(share / batch_size), steps or share)
         self.epoch = 0
@@ -66,7 +69,7 @@ class Batches:
         """The samples of this process in this epoch: int64 (at most ceil(N / world),)."""
         n = len(self.targets)
         if self.seed is None:
-            return torch.arange(self.rank, n, self.world)
+            return self.rows[self.rank :: self.world]
         order = permutation(n, self.seed, self.epoch)
         filled = torch.cat([order, order[: -n % self.world]])
         return filled[self.rank :: self.world]

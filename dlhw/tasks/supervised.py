@@ -21,7 +21,7 @@ from dlhw.optimization import Optimization
 from dlhw.randomness import reseed
 from dlhw.specs import spec_to_dict
 
-SPLITS = ("val", "test")
+SPLITS = ("val", "test", "train")
 
 
 class SupervisedTask(L.LightningModule):
@@ -172,13 +172,15 @@ class SupervisedTask(L.LightningModule):
     # Evaluation.
 
     def validation_step(self, batches: list[Batch], index: int, dataloader_idx: int = 0) -> None:
-        split = SPLITS[dataloader_idx]
-        self._collected[split] += [self.outputs(batch) for batch in batches]
+        data: Any = self.trainer.datamodule
+        self._collected[data.scored[dataloader_idx]] += [self.outputs(batch) for batch in batches]
 
     def on_validation_epoch_end(self) -> None:
         for split in SPLITS:
             if self._collected[split]:
                 values = self.metrics_of(self._take(split), split)
+                if split == "train":
+                    values.pop("loss")  # the training's own stands there
                 self.log_dict({f"{split}/{name}": value for name, value in values.items()}, logger=False, add_dataloader_idx=False)
 
     def test_step(self, batches: list[Batch], index: int) -> None:

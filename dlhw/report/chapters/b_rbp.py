@@ -73,13 +73,23 @@ PLAN = Plan(
             "attention",
             "Loss and validation Spearman over the epochs, with and without attention, on RBP04: mean over the seeds, band from the smallest "
             "to the largest.",
-            [("train/loss", "training loss"), ("val/loss", "validation loss"), ("val/spearman", "validation Spearman")],
+            [
+                ("train/loss", "training loss"),
+                ("val/loss", "validation loss"),
+                ("train/spearman", "training Spearman"),
+                ("val/spearman", "validation Spearman"),
+            ],
             ["R6c", "R7", "R7m"],
         ),
         Curves(
             "single",
             "The three networks for one protein under one recipe (RBP04): mean over the seeds, band from the smallest to the largest.",
-            [("train/loss", "training loss"), ("val/loss", "validation loss"), ("val/spearman", "validation Spearman")],
+            [
+                ("train/loss", "training loss"),
+                ("val/loss", "validation loss"),
+                ("train/spearman", "training Spearman"),
+                ("val/spearman", "validation Spearman"),
+            ],
             ["R5", "R6", "best"],
         ),
     ],
