@@ -18,16 +18,18 @@ from dlhw import command
 from dlhw.atomic_file import replacing, write_text
 from dlhw.errors import UserError
 from dlhw.results import load_runs
-from dlhw.run_folder import CONFIG, METRICS, PREDICTIONS, RESULT, short_names
+from dlhw.run_folder import CONFIG, DECODED, METRICS, PREDICTIONS, RESULT, short_names
 from dlhw.summary import headline, setting_cells, summarize, with_spread
 
 REFERENCE, README = Path("outputs/reference"), Path("README.md")
 COMPACT = "predictions.csv.gz"  # text, because a repository is no place for binary arrays
+TEXT = ":text"  # ends the name of a column of text
 BEGIN, END = "<!-- results: python -m dlhw.reference readme -->", "<!-- end of results -->"
 
 
 def keep(folders: Sequence[str | Path], reference: Path = REFERENCE) -> list[Path]:
-    """Copy the finished runs below ``folders`` to ``reference/<experiment>/<run>``: settings, result, metrics and test predictions.
+    """Copy the finished runs below ``folders`` to ``reference/<experiment>/<run>``: settings, result, metrics, test predictions,
+    and the scores that other decoders gave.
 
     Returns the folders that were written.
     """
@@ -40,32 +42,57 @@ def keep(folders: Sequence[str | Path], reference: Path = REFERENCE) -> list[Pat
             shutil.copyfile(source / name, target / name)
         with np.load(source / PREDICTIONS, allow_pickle=False) as arrays:
             write_compact(target / COMPACT, dict(arrays))
+        for here, there in ((source, target), (source.parent, target.parent)):  # of the run, and of ensembles that it is in
+            for path in (here / DECODED).glob("*.json"):
+                (there / DECODED).mkdir(exist_ok=True)
+                shutil.copyfile(path, there / DECODED / path.name)
         kept.append(target)
     return kept
 
 
 def write_compact(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write arrays with one row a sample as compressed CSV, a column ``name.k`` for each column of a two-dimensional one, bit for bit."""
-    columns = {
-        f"{name}.{k}" if array.ndim == 2 else name: column
-        for name, array in arrays.items()
-        for k, column in enumerate(array.T if array.ndim == 2 else [array])
-    }
-    text = pd.DataFrame(columns).to_csv(index=False, float_format="%.9g")  # nine digits give a float32 back
+    """Write arrays with one row a sample as compressed CSV, bit for bit.
+
+    A column is called ``name``, or ``name.k`` for each column k of a two-dimensional array; that of an array of text ends in ``:text``.
+    """
+    columns: dict[str, np.ndarray] = {}
+    for name, array in arrays.items():
+        kind = TEXT if array.dtype.kind == "U" else ""
+        columns |= {f"{name}.{k}{kind}": column for k, column in enumerate(array.T)} if array.ndim == 2 else {f"{name}{kind}": array}
+    text = pd.DataFrame(columns).to_csv(index=False, float_format="%.9g", lineterminator="\r\n")  # nine digits give a float32 back
     with replacing(path) as temporary, open(temporary, "wb") as file, gzip.GzipFile("", "wb", mtime=0, fileobj=file) as packed:
         packed.write(text.encode())
 
 
 def read_compact(path: Path) -> dict[str, np.ndarray]:
     """The inverse of :func:`write_compact`; floats come as float32."""
-    frame = pd.read_csv(io.BytesIO(gzip.decompress(path.read_bytes())))
-    names = dict.fromkeys(str(column).split(".")[0] for column in frame.columns)
+    data = gzip.decompress(path.read_bytes())
+    header = pd.read_csv(io.BytesIO(data), nrows=0).columns
+    texts = [column for column in header if column.endswith(TEXT)]
+    no_number = {column: [""] for column in header if column not in texts}  # an empty text is a text
+    frame = pd.read_csv(io.BytesIO(data), dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values=no_number)
+    columns: dict[str, list[str]] = {}
+    for column in frame.columns:
+        columns.setdefault(column.removesuffix(TEXT).split(".")[0], []).append(column)
     arrays = {}
-    for name in names:
-        values = frame[[column for column in frame.columns if str(column).split(".")[0] == name]].to_numpy()
-        values = values.astype(np.float32) if values.dtype.kind == "f" else values
-        arrays[name] = values if f"{name}.0" in frame.columns else values[:, 0]
+    for name, of_name in columns.items():
+        values = frame[of_name].to_numpy()
+        if of_name[0] in texts:
+            values = values.astype(str)
+        elif values.dtype.kind == "f":
+            values = values.astype(np.float32)
+        arrays[name] = values if of_name[0].startswith(f"{name}.0") else values[:, 0]
     return arrays
+
+
+def read_predictions(folder: Path) -> dict[str, np.ndarray]:
+    """The stored test predictions of a run, or of a kept one; empty where there are none."""
+    if (folder / COMPACT).exists():
+        return read_compact(folder / COMPACT)
+    if not (folder / PREDICTIONS).exists():
+        return {}
+    with np.load(folder / PREDICTIONS, allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def readme_table(reference: Path = REFERENCE) -> str:

@@ -16,6 +16,11 @@ def test_compact_predictions_come_back_bit_for_bit(tmp_path: Path) -> None:
         "probabilities": random.random((50, 3), dtype=np.float32) ** 20,
         "targets": random.integers(0, 3, 50),
         "index": np.arange(50),
+        "score": np.where(np.arange(100).reshape(50, 2) % 7, -random.random((50, 2), dtype=np.float32), np.float32(-np.inf)),
+        # what a reader of CSV could take for a number, for nothing, or for more than one cell
+        "reference": np.array(["café", "NA", "", "12", "1.50", "nan", "a,b", 'say "so"', " x ", "true"] * 5),
+        "hypothesis": np.array([["null", "æ\n\r"], ["-inf", "\ufffd"]] * 25),
+        "one": np.array([["a"], ["b"]] * 25),
     }
     write_compact(tmp_path / COMPACT, arrays)
     first = (tmp_path / COMPACT).read_bytes()

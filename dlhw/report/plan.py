@@ -3,7 +3,7 @@
 A chapter is one small file in :mod:`dlhw.report.chapters` that holds a :class:`Plan`; its claims stand in ``conf/report/claims.yaml``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dlhw.report.claims import Verdict
@@ -42,7 +42,7 @@ class Row:
     id: str
     label: str
     where: Where
-    reported: dict[str, Sequence[float]] = field(default_factory=dict)
+    reported: Mapping[str, Sequence[float]] = field(default_factory=dict)
     comparable: bool = True
 
 

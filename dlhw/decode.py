@@ -1,0 +1,206 @@
+"""Finished transcription runs scored again with other decoders, without training: the runs' own results stay as they are.
+
+python -m dlhw.decode outputs/p2g/attention task.decode.method=nucleus task.decode.p=0.8 task.decode.k=3
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from dlhw import command
+from dlhw.atomic_file import replacing, write_text
+from dlhw.errors import UserError
+from dlhw.results import Run, load_run, load_runs
+from dlhw.run_folder import DECODED
+from dlhw.summary import setting_cells, summarize, with_spread
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from dlhw.data.arrays import ArrayData
+    from dlhw.decoding import Decode
+
+Arrays = dict[str, np.ndarray]
+PREFIX = "task.decode."
+NOT_USED = {  # settings that do not count for a method
+    "greedy": ("width", "length_power", "p", "k", "seed", "lm_weight", "lm_order", "symbol_bonus"),
+    "beam": ("p", "seed"),
+    "nucleus": ("width", "length_power", "lm_weight", "lm_order", "symbol_bonus"),
+}
+
+
+def settings_of(words: Sequence[str]) -> dict[str, Any]:
+    """``task.decode.KEY=VALUE`` words as a mapping.
+
+    Raises:
+        UserError: another key.
+    """
+    given = {}
+    for word in words:
+        key, _, value = word.partition("=")
+        if not key.startswith(PREFIX) or not value:
+            raise UserError(f"{word} is not understood: folders of runs and {PREFIX}KEY=VALUE are right, as in {PREFIX}method=beam")
+        given[key.removeprefix(PREFIX)] = yaml.safe_load(value)
+    return given
+
+
+def combined(run: Run, given: dict[str, Any]) -> "Decode":
+    """The run's own decoder with the settings that were given.
+
+    Raises:
+        UserError: the run transcribes nothing, or a setting does not exist or is of the wrong type.
+    """
+    from dlhw.tasks.transcribe import Transcription
+
+    if not isinstance(run.task, Transcription):
+        raise UserError(f"{run.folder} is of {type(run.task).__name__}: a run that transcribes is right")
+    own = run.task.decode
+    known = {field.name: type(getattr(own, field.name)) for field in fields(own)}
+    for name, value in given.items():
+        if name not in known:
+            raise UserError(f"{PREFIX}{name} is not a setting of the decoders, which are {', '.join(known)}")
+        if not isinstance(value, known[name]) and not (known[name] is float and type(value) is int):
+            raise UserError(f"{PREFIX}{name}={value} is of the wrong type: {known[name].__name__} is right")
+    return replace(own, **given)
+
+
+def data_of(run: Run, data_root: str) -> "ArrayData":
+    """The data that a run was trained on, read again.
+
+    Raises:
+        UserError: it is not there, or no longer the same.
+    """
+    from dlhw.training import make
+
+    data: ArrayData = make("task.data", run.config.task.data, seed=run.config.seed, data_root=data_root)
+    data.setup()
+    if data.checksums != run.result["data"] or data.spec != run.spec:
+        raise UserError(f"{run.folder} was trained on other data than what is there now: the same files are right")
+    return data
+
+
+def decoded(
+    run: Run, data: "ArrayData", split: str, settings: "Decode", net: "nn.Module"
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Metrics and predictions of a split, with the network ``net`` in the place of the run's own."""
+    import torch
+    from lightning.fabric.utilities import move_data_to_device
+
+    from dlhw.tasks.transcribe import Transcription, joined, rates
+
+    task = run.task
+    assert isinstance(task, Transcription)
+    task.decode = settings
+    task.attach(data, split)
+    loader = data.test_dataloader() if split == "test" else data.val_dataloader()[0]
+    with torch.no_grad():
+        batches = (move_data_to_device(batch, task.device) for batches in loader for batch in batches)
+        collected = joined([task.transcribed(batch, net, settings) for batch in batches])
+    task.keep_predictions(collected)
+    metrics = rates(task.counts(collected), n=collected[1].shape[1])
+    return metrics, {
+        name: np.asarray(value.cpu() if isinstance(value, torch.Tensor) else value) for name, value in task.predictions.items()
+    }
+
+
+def named(settings: "Decode", split: str) -> str:
+    """The name of a result: the split, the method, and what of its settings differs from the usual."""
+    usual, not_used = type(settings)(), {"method", "validation", *NOT_USED[settings.method]}
+    changed = [f"{key}-{value}" for key, value in asdict(settings).items() if key not in not_used and value != getattr(usual, key)]
+    return "_".join([split, settings.method, *changed])
+
+
+def write(folder: Path, name: str, result: dict[str, Any], predictions: Arrays) -> None:
+    """``FOLDER/NAME.json`` and the predictions beside it."""
+    with replacing(folder / f"{name}.npz") as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **predictions)
+    write_text(folder / f"{name}.json", json.dumps(result, indent=2) + "\n")
+
+
+def run_folders(folders: Sequence[str]) -> list[Path]:
+    """The finished runs below folders."""
+    runs = load_runs(*folders)
+    finished = runs[runs["status"] == "finished"]["path"].tolist()
+    if not finished:
+        raise UserError(f"no run below {', '.join(folders)} is finished")
+    return [Path(path) for path in finished]
+
+
+def each(folders: Sequence[Path], given: dict[str, Any], options: argparse.Namespace) -> Iterator[tuple[Path, dict[str, float]]]:
+    """Score every run by itself, write the result into its folder, and give it."""
+    data: dict[str, ArrayData] = {}
+    for folder in folders:
+        run = load_run(folder, options.device)
+        settings = combined(run, given)
+        key = json.dumps(run.result["data"]) + str(run.config.task.data)
+        data[key] = data[key] if key in data else data_of(run, options.data_root)
+        metrics, predictions = decoded(run, data[key], options.split, settings, run.task.evaluated)
+        write(folder / DECODED, named(settings, options.split), {"decode": asdict(settings), options.split: metrics}, predictions)
+        print(folder, shown(metrics), flush=True)
+        yield folder, metrics
+
+
+def together(folders: Sequence[Path], given: dict[str, Any], options: argparse.Namespace) -> None:
+    """Score all runs as one ensemble; the result goes beside the folders of the runs."""
+    from dlhw.models.ensemble import Ensemble
+
+    runs = [load_run(folder, options.device) for folder in folders]
+    first = runs[0]
+    if others := [str(run.folder) for run in runs if run.spec != first.spec or run.result["data"] != first.result["data"]]:
+        raise UserError(f"an ensemble is of runs on the same data; {', '.join(others)} has other data than {first.folder}")
+    settings = combined(first, given)
+    net = Ensemble([run.task.evaluated for run in runs]).eval()
+    metrics, predictions = decoded(first, data_of(first, options.data_root), options.split, settings, net)
+    members = [str(folder) for folder in folders]
+    result = {"ensemble": members, "decode": asdict(settings), options.split: metrics}
+    place = folders[0].parent / DECODED
+    write(place, f"ensemble-of-{len(runs)}_{named(settings, options.split)}", result, predictions)
+    print(f"ensemble of {len(runs)}:", shown(metrics))
+
+
+def shown(metrics: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+
+
+def table(folders: Sequence[Path], scores: dict[Path, dict[str, float]], split: str) -> str:
+    """Mean and standard deviation over the seeds of each setting."""
+    runs = load_runs(*folders)
+    runs = runs[[name for name in runs.columns if not name.startswith(("val/", "test/", "last/"))]]
+    measured = pd.DataFrame([{f"{split}/{name}": value for name, value in scores[Path(path)].items()} for path in runs["path"]])
+    summary = summarize(runs.join(measured))
+    cells = setting_cells(summary)
+    for name in measured.columns:
+        cells[name] = [f"{with_spread(row, name)} ({row[f'{name} n']})" for row in summary.to_dict("records")]
+    return cells.to_string(index=False)
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m dlhw.decode", description="Score finished runs with other decoders, without training.")
+    parser.add_argument("words", nargs="+", metavar="FOLDER | task.decode.KEY=VALUE", help="runs, or folders above them, and settings")
+    parser.add_argument("--split", choices=("val", "test"), default="test")
+    parser.add_argument("--ensemble", action="store_true", help="all runs as one: the mean of their probabilities")
+    parser.add_argument("--data-root", default=None, help="folder of data sets (default: DLHW_DATA, or data)")
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda ...")
+    options = parser.parse_intermixed_args(arguments)
+    given = settings_of([word for word in options.words if "=" in word])
+    folders = run_folders([word for word in options.words if "=" not in word])
+    options.data_root = options.data_root or os.environ.get("DLHW_DATA", "data")
+    if options.ensemble:
+        together(folders, given, options)
+    else:
+        scores = dict(each(folders, given, options))
+        if len(scores) > 1:
+            print(f"\n{table(folders, scores, options.split)}\n\nmean ± sample standard deviation (number of runs)")
+    return 0
+
+
+if __name__ == "__main__":
+    command.run(main)

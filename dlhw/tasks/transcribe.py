@@ -1,0 +1,143 @@
+"""Transcription: inputs of any kind become texts. Phonemes to spelling and pictures of lines share it; the network's head differs.
+
+Legend: B batch, N samples of a split, T symbols of a text with its end, n hypotheses of each.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dlhw.data.batches import Batch
+from dlhw.data.vocab import Vocab, normalized
+from dlhw.decoding import Decode
+from dlhw.edit_distance import Edits, count_edits
+from dlhw.errors import UserError
+from dlhw.specs import PAD
+from dlhw.tasks.heads import head_of
+from dlhw.tasks.supervised import SupervisedTask
+
+log = logging.getLogger(__name__)
+
+
+class Transcription(SupervisedTask):
+    """Learns texts and measures character and word error rates.
+
+    ``cer`` and ``wer`` are those of the first hypothesis; ``wer@k``, where there are several, that of the best of k. ``loss`` is in nats
+    per symbol, the end of a text being one. A kind of data overrides :meth:`prepared` where its inputs need work before the network.
+
+    Args:
+        decode: fields of :class:`dlhw.decoding.Decode`.
+        label_smoothing: share of the target that is spread over all symbols, 0 to below 1.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        spec: Any,
+        *,
+        decode: dict[str, Any] | None = None,
+        label_smoothing: float = 0.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(net, spec, **options)
+        if not 0 <= label_smoothing < 1:
+            raise UserError(f"task.module.label_smoothing={label_smoothing} is out of range: 0 to below 1")
+        self.head, self.vocab = head_of(net), Vocab(spec.target)
+        self.decode, self.label_smoothing = Decode(**(decode or {})), label_smoothing
+
+    def prepared(self, inputs: Any, index: Tensor, *, train: bool) -> Any:
+        """What the network takes, of a batch's inputs; ``train``: augmented, as a function of seed, epoch and ``index``."""
+        return inputs
+
+    def attach(self, data: Any, split: str = "test") -> None:
+        """Take what decoding and the predictions of ``split`` want to know of a datamodule beyond its batches; most want nothing."""
+
+    def _step(self, batch: Batch, split: str) -> tuple[Tensor, dict[str, Tensor]]:
+        inputs, targets, index = batch
+        targets = trimmed(targets)
+        losses = self.head.losses(self.net, self.prepared(inputs, index, train=True), targets, self.label_smoothing)
+        return losses.sum() / (targets != PAD).sum(), {}
+
+    def outputs(self, batch: Batch) -> tuple[Tensor, ...]:
+        method = self.decode.method if self.trainer.testing else self.decode.validation
+        return self.transcribed(batch, self.evaluated, replace(self.decode, method=method))
+
+    @torch.no_grad()
+    def transcribed(self, batch: Batch, net: nn.Module, settings: Decode) -> tuple[Tensor, ...]:
+        """Of each text of a batch: targets (B, T), ids (B, n, T'), scores (B, n), loss (B,), index (B,)."""
+        inputs, targets, index = batch
+        targets, inputs = trimmed(targets), self.prepared(inputs, index, train=False)
+        hypotheses = self.head.decode(net, inputs, settings, index)
+        return targets, hypotheses.ids, hypotheses.scores, self.head.losses(net, inputs, targets), index
+
+    def _take(self, split: str) -> tuple[Tensor, ...]:
+        columns = joined(self._collected[split])
+        self._collected[split] = []
+        return columns
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        return ("loss", "cer", "wer", *([f"wer@{self.decode.k}"] if self.decode.validation != "greedy" else []))
+
+    def metrics_of(self, collected: tuple[Tensor, ...], split: str) -> dict[str, Tensor]:
+        counts = self.counts(collected)
+        counts = self.trainer.strategy.reduce(counts, reduce_op="sum")  # over the devices, each with its part of the split
+        found = rates(counts, n=collected[1].shape[1])
+        return {name: counts.new_tensor(value) for name, value in found.items()}
+
+    def counts(self, collected: tuple[Tensor, ...]) -> Tensor:
+        """What :func:`rates` needs of the joined outputs of a split, or of a part of it; counts of parts add up: (7,)."""
+        targets, ids, scores, losses, _ = collected
+        references = self.texts(targets)
+        if empty := sum(not reference for reference in references):
+            log.warning("%d references are empty; what is written in their place counts as edits", empty)
+        edits = astuple(count_edits(references, self.candidates(ids, scores)))
+        dtype = torch.float32 if losses.device.type == "mps" else torch.float64
+        return torch.tensor([*edits, float(losses.double().sum()), int((targets != PAD).sum())], device=losses.device, dtype=dtype)
+
+    def texts(self, ids: Tensor) -> list[str]:
+        """The texts of ids (N, T), in the Unicode form of the data."""
+        return [normalized(self.vocab.decode(row), self.spec.normalization) for row in ids.tolist()]
+
+    def candidates(self, ids: Tensor, scores: Tensor) -> list[list[str]]:
+        """The texts of ids (N, n, T) with scores (N, n): of each input at least one, without those that do not exist."""
+        texts, n = self.texts(ids.flatten(0, 1)), ids.shape[1]
+        found = scores.isfinite().tolist()
+        return [[texts[row * n], *(texts[row * n + c] for c in range(1, n) if found[row][c])] for row in range(len(ids))]
+
+    def keep_predictions(self, collected: tuple[Tensor, ...]) -> None:
+        targets, ids, scores, _, index = collected
+        hypotheses = np.array(self.texts(ids.flatten(0, 1))).reshape(ids.shape[:2])
+        references = np.array(self.texts(targets))
+        self.predictions = {"reference": references, "hypothesis": hypotheses, "score": scores.float(), "index": index}
+
+
+def trimmed(targets: Tensor) -> Tensor:
+    """int (B, T) -> int64 (B, T'): without the columns that are padding in every row of the batch."""
+    longest = int((targets != PAD).sum(dim=1).max())
+    return targets[:, :longest].long()
+
+
+def joined(collected: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """The outputs of batches as those of one; texts are filled up with padding to the longest."""
+
+    def filled(column: tuple[Tensor, ...]) -> Iterator[Tensor]:
+        longest = max(part.shape[-1] for part in column) if column[0].ndim > 1 else 0
+        for part in column:
+            yield F.pad(part, (0, longest - part.shape[-1]), value=PAD) if part.ndim > 1 else part
+
+    return tuple(torch.cat([*filled(column)]) for column in zip(*collected, strict=True))
+
+
+def rates(counts: Tensor, n: int) -> dict[str, float]:
+    """Metrics of :meth:`Transcription.counts`; ``n``: hypotheses of each text."""
+    *parts, loss, symbols = counts.tolist()
+    edits = Edits(*map(int, parts))
+    values = {"loss": loss / symbols, "cer": edits.cer, "wer": edits.wer}
+    return values | ({f"wer@{n}": edits.wer_at_k} if n > 1 else {})

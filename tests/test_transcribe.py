@@ -1,0 +1,176 @@
+"""Transcription: loss and error rates of a split, against what is computed by hand from the same network."""
+
+import dataclasses
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+from harness import composed
+from rapidfuzz.distance import Levenshtein
+from scipy.special import log_softmax
+
+from dlhw.data.arrays import ArrayData, Split
+from dlhw.data.vocab import Vocab
+from dlhw.decoding import Decode
+from dlhw.errors import UserError
+from dlhw.specs import BOS, EOS, PAD, ImageSpec, TextSpec
+from dlhw.tasks.transcribe import Transcription, joined, rates
+from dlhw.trainer import SILENCED
+from dlhw.training import build_task
+
+pytestmark = pytest.mark.filterwarnings(*(f"ignore:{remark}" for remark in SILENCED))
+
+SMALL = ("task=p2g", "model=seq2seq", "model.hidden=16", "optim.lr=1e-30")
+
+
+class Drawn(ArrayData):
+    """Random words; two letters of the test split are in no training word."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"batch_size": 16, "eval_batch_size": 10, **options})
+        rng = np.random.default_rng(0)
+        phones, letters = Vocab("xyz"), Vocab("abcd")
+        self.texts, self.splits = {}, {}
+        for name, n in (("train", 40), ("val", 17), ("test", 23)):
+            sources = ["".join(rng.choice(list("xyz"), rng.integers(1, 7))) for _ in range(n)]
+            self.texts[name] = ["".join(rng.choice(list("abcd"), rng.integers(1, 9))) for _ in range(n)]
+            if name == "test":
+                self.texts[name][3] = "abé"
+            self.splits[name] = Split(phones.array(sources, end=False), letters.array(self.texts[name]))
+        self.spec = TextSpec(phones.symbols, letters.symbols, 6, 8)
+
+
+def built(data: Drawn, *words: str) -> Transcription:
+    torch.manual_seed(0)
+    task = build_task(composed(*SMALL, *words), data.spec)
+    assert isinstance(task, Transcription)
+    with torch.no_grad():
+        for parameter in task.net.parameters():
+            parameter *= 3  # far from uniform, so that words differ
+    return task
+
+
+def trainer() -> L.Trainer:
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    return L.Trainer(max_epochs=1, accelerator="cpu", num_sanity_val_steps=0, **quiet)
+
+
+def scored(task: Transcription, data: Drawn) -> dict[str, float]:
+    worker = trainer()
+    worker.test(task, data, verbose=False)
+    return {name.removeprefix("test/"): float(value) for name, value in worker.callback_metrics.items()}
+
+
+def losses_by_hand(task: Transcription, split: Split, smoothing: float = 0.0) -> tuple[float, int]:
+    """Word by word, symbol by symbol: the sum of the losses and the number of symbols."""
+    total, symbols = 0.0, 0
+    for source, target in zip(split.inputs, split.targets, strict=True):
+        row = target[: list(target).index(EOS) + 1].astype(int)
+        previous = torch.tensor([[BOS, *row[:-1]]])
+        with torch.no_grad():
+            log_p = log_softmax(task.net.eval()(torch.from_numpy(source[None]), previous)[0].double().numpy(), axis=1)
+        for place, symbol in enumerate(row):
+            total -= (1 - smoothing) * log_p[place, symbol] + smoothing * log_p[place].mean()
+        symbols += len(row)
+    return total, symbols
+
+
+def test_loss_and_rates_by_hand() -> None:
+    data = Drawn()
+    task = built(data)
+    found = scored(task, data)
+    total, symbols = losses_by_hand(task, data.splits["test"])
+    assert found["loss"] == pytest.approx(total / symbols, rel=1e-5)
+    answers = task.predictions["hypothesis"][:, 0].tolist()
+    truth = [text.replace("é", "\ufffd") for text in data.texts["test"]]
+    assert task.predictions["reference"].tolist() == truth  # in the order of the split, and the unseen letter is there
+    assert len({*answers}) > 5
+    edits = [Levenshtein.distance(t, a) for t, a in zip(data.texts["test"], answers, strict=True)]
+    assert found["cer"] == pytest.approx(sum(edits) / sum(map(len, data.texts["test"])))
+    assert found["wer"] == pytest.approx(np.mean([e > 0 for e in edits]))
+    assert found.keys() == {"loss", "cer", "wer"}
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+def test_the_batch_size_changes_nothing(size: int) -> None:
+    words = ("task.decode.method=nucleus", "task.decode.k=2", "task.decode.p=0.95")
+    whole, data = built(Drawn(), *words), Drawn(eval_batch_size=size)
+    parts = built(Drawn(), *words)
+    assert scored(parts, data) == pytest.approx(scored(whole, Drawn(eval_batch_size=23)), rel=1e-5)
+    assert parts.predictions["hypothesis"].tolist() == whole.predictions["hypothesis"].tolist()
+    assert parts.predictions["index"].tolist() == list(range(23))
+
+
+def test_best_of_k() -> None:
+    data = Drawn()
+    task = built(data, "task.decode.method=nucleus", "task.decode.k=5", "task.decode.p=1.0")
+    found = scored(task, data)
+    drawn = task.predictions["hypothesis"]
+    assert drawn.shape == (23, 5)
+    right = drawn == np.array(data.texts["test"])[:, None]
+    assert found["wer@5"] == pytest.approx(1 - right.any(axis=1).mean())
+    assert found["wer"] == pytest.approx(1 - right[:, 0].mean())
+
+
+def test_the_validation_has_a_method_of_its_own() -> None:
+    data = Drawn()
+    assert built(data, "task.decode.method=beam").measured == ("loss", "cer", "wer")
+    assert built(data, "task.decode.method=beam", "task.decode.validation=beam", "task.decode.k=2").measured[-1] == "wer@2"
+    for method, names in (("greedy", {"loss", "cer", "wer"}), ("nucleus", {"loss", "cer", "wer", "wer@3"})):
+        worker = trainer()
+        worker.fit(built(data, "task.decode.method=beam", f"task.decode.validation={method}"), data)
+        assert {name for name in worker.callback_metrics if name.startswith("val/")} == {f"val/{name}" for name in names}
+
+
+def test_training_loss_by_hand_with_label_smoothing() -> None:
+    data = Drawn(batch_size=40)
+    task = built(data, "task.module.label_smoothing=0.2", "model.dropout=0.0")
+    worker = trainer()
+    worker.fit(task, data)
+    total, symbols = losses_by_hand(task, data.splits["train"], 0.2)
+    assert float(worker.callback_metrics["train/loss"]) == pytest.approx(total / symbols, rel=1e-5)
+    total, symbols = losses_by_hand(task, data.splits["val"])  # an evaluation is not smoothed
+    assert float(worker.callback_metrics["val/loss"]) == pytest.approx(total / symbols, rel=1e-5)
+
+
+def test_counts_of_parts_of_a_split_add_up() -> None:
+    """As over several devices, each with its part."""
+    data = Drawn()
+    task = built(data).eval()
+    batches = [batch for batches in data.test_dataloader() for batch in batches]
+    outputs = [task.transcribed(batch, task.net, Decode("beam", width=4)) for batch in batches]
+    parts = torch.stack([task.counts(output) for output in outputs])
+    torch.testing.assert_close(parts.sum(dim=0), task.counts(joined(outputs)))
+    assert rates(parts.sum(dim=0), n=3).keys() == {"loss", "cer", "wer", "wer@3"}
+
+
+def test_texts_that_do_not_exist_are_no_candidates() -> None:
+    task = built(Drawn())
+    ids = torch.tensor([[[4, EOS], [5, EOS], [PAD, PAD]]])
+    assert task.candidates(ids, torch.tensor([[-1.0, -2.0, -torch.inf]])) == [["a", "b"]]
+    assert task.candidates(ids, torch.tensor([[-torch.inf, -torch.inf, -torch.inf]])) == [["a"]]  # at least one
+
+
+def test_both_sides_are_normalized() -> None:
+    data = Drawn()
+    data.spec = dataclasses.replace(data.spec, target=("e", "\u0301", "c", "d"))
+    assert built(data).texts(torch.tensor([[4, 5, EOS]])) == ["é"]
+
+
+def test_empty_references_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    data = Drawn()
+    data.splits["test"].targets[0] = [EOS] + [PAD] * (data.splits["test"].targets.shape[1] - 1)
+    scored(built(data), data)
+    assert "1 references are empty; what is written in their place counts as edits" in caplog.text
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    spec = ImageSpec(1, 8, 8, ("a", "b"), "multi-class", (0.5,), (0.5,))
+    with pytest.raises(UserError, match=r"CNN gives no text \(it has no head\)"):
+        build_task(composed("task=p2g", "model=cnn_pool"), spec)
+    with pytest.raises(UserError, match=r"task\.module\.label_smoothing=1\.0 is out of range"):
+        built(Drawn(), "task.module.label_smoothing=1.0")
+    with pytest.raises(UserError, match=r"task\.monitor=acc is not measured: one of loss, cer, wer is"):
+        built(Drawn(), "task.monitor=acc")
