@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c '
 PY = .venv/bin/python
 READY = .venv/.stamp
 
-.PHONY: help setup demo test test-slow lint bench tensorboard clean lock
+.PHONY: help setup demo test test-slow lint report report-quick bench tensorboard clean lock
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,15 @@ lint: $(READY)  ## ruff and mypy
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy dlhw train.py predict.py
+
+report: $(READY)  ## run what is missing and write the whole report; make report-bloodmnist (-rbp, -p2g, -ocr): one chapter
+	$(PY) -m dlhw.report
+
+report-quick: $(READY)  ## the same document from short runs
+	$(PY) -m dlhw.report --quick
+
+report-%: $(READY)
+	$(PY) -m dlhw.report $*
 
 bench: $(READY)  ## compare the speed with peers, side by side
 	$(PY) -m benchmarks

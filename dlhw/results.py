@@ -1,4 +1,5 @@
-"""What runs have found: a table over many of them (``python -m dlhw.results table FOLDER``), or one with its network, ready to use.
+"""What runs have found: a table over many of them (``python -m dlhw.results table FOLDER``), their paired differences
+(``python -m dlhw.results compare FOLDER``), or one run with its network, ready to use.
 
 Only :func:`load_run` imports torch.
 """
@@ -16,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dlhw import command
 from dlhw.atomic_file import replacing
+from dlhw.compare import by_setting, differences, first_passing, part_values, parts_table, told
 from dlhw.config import bind, check
 from dlhw.errors import UserError
 from dlhw.run_files import read_config, read_result
@@ -153,12 +155,22 @@ def load_run(folder: str | Path, device: str = "cpu") -> Run:
     return Run(folder, config, result, spec, task.eval())
 
 
-def table(folders: Sequence[str], metrics: Sequence[str] | None, csv: Path | None) -> None:
-    """Print the runs below ``folders`` as a table, and write it with all metrics as CSV, by default to table.csv in the first folder."""
+def table(folders: Sequence[str], metrics: Sequence[str] | None, csv: Path | None, passes: str | None = None) -> None:
+    """Print the runs below ``folders`` as a table, and write it with all metrics as CSV, by default to table.csv in the first folder.
+
+    ``passes``, such as ``val/spearman=0.6``, adds the number of epochs until a metric first reached a value.
+    """
     runs = load_runs(*folders)
     unfinished = runs[runs["status"] != "finished"]["path"]
     if len(unfinished) == len(runs):
         raise UserError(f"no run below {', '.join(folders)} is finished; unfinished: {', '.join(unfinished)}")
+    passing = []
+    if passes:
+        metric, _, value = passes.partition("=")
+        if not metric.startswith("val/") or not _is_number(value):
+            raise UserError(f"--passes={passes}: a metric of the validation split and a value are right, such as val/spearman=0.6")
+        passing = [f"val/epochs to {metric.removeprefix('val/')}={value}"]
+        runs[passing[0]] = first_passing(runs, metric, float(value))
     summary = summarize(runs)
     measured = [name.removesuffix(" n") for name in summary.columns.tolist() if name.endswith(" n")]
     names = headline(summary) if metrics is None else [name if "/" in name else f"test/{name}" for name in metrics]
@@ -167,7 +179,7 @@ def table(folders: Sequence[str], metrics: Sequence[str] | None, csv: Path | Non
             f"--metrics: {', '.join(unknown)} was not measured; there are {', '.join(name for name in measured if '/' in name)}"
         )
     cells = setting_cells(summary)
-    for name in names:
+    for name in [*names, *passing]:
         cells[name] = [f"{with_spread(row, name)} ({row[f'{name} n']})" for row in summary.to_dict("records")]
     print(cells.to_string(index=False))
     print("\nmean ± sample standard deviation (number of runs); test and val at the best epoch")
@@ -179,6 +191,35 @@ def table(folders: Sequence[str], metrics: Sequence[str] | None, csv: Path | Non
     print(f"written: {csv}")
 
 
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def compare(folders: Sequence[str], metric: str | None, without: Sequence[str], against: str | None, csv: Path | None) -> None:
+    """Print a metric part by part for each setting, where runs have measured parts, and the paired differences of the settings."""
+    runs = load_runs(*folders)
+    done = runs[runs["status"] == "finished"]
+    if done.empty:
+        raise UserError(f"no run below {', '.join(folders)} is finished")
+    metric = metric or str(done["monitor"].iloc[0])
+    settings = by_setting(done)
+    parts = any(part_values(of_setting, metric) for of_setting in settings.values())
+    if parts or without or csv:
+        shown = parts_table(settings, metric, without)
+        print(f"test {metric}, mean over the runs of a setting\n{shown.to_string(float_format='{:.4f}'.format)}\n")
+        if csv:
+            with replacing(csv) as temporary:
+                shown.to_csv(temporary, index_label="part")
+            print(f"written: {csv}")
+    if len(settings) > 1:
+        for difference in differences(settings, metric, without, against):
+            print(told(difference, "parts" if parts else "seeds"))
+        print("in brackets: 95 % bootstrap interval of the mean difference, from three pairs on")
+
+
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m dlhw.results", description="Results of runs.")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -186,8 +227,18 @@ def main(arguments: list[str]) -> int:
     tabulate.add_argument("folders", nargs="+", metavar="FOLDER")
     tabulate.add_argument("--metrics", type=lambda text: text.split(","), help="such as acc,auc,val/acc,last/loss; without a split: test")
     tabulate.add_argument("--csv", type=Path, help="where to write all metrics (default: table.csv in the first folder)")
+    tabulate.add_argument("--passes", metavar="METRIC=VALUE", help="a column: epochs until val/METRIC first reached VALUE")
+    pair = commands.add_parser("compare", help="print paired differences of settings, and a metric part by part (proteins, books)")
+    pair.add_argument("folders", nargs="+", metavar="FOLDER")
+    pair.add_argument("--metric", help="of the test split (default: what picked the best epoch)")
+    pair.add_argument("--without", type=lambda text: text.split(","), default=[], help="parts to leave out, such as RBP35,RBP01")
+    pair.add_argument("--against", help="compare with this setting: a part of its name (default: the best)")
+    pair.add_argument("--csv", type=Path, help="where to write the table of parts")
     options = parser.parse_args(arguments)
-    table(options.folders, options.metrics, options.csv)
+    if options.command == "table":
+        table(options.folders, options.metrics, options.csv, options.passes)
+    else:
+        compare(options.folders, options.metric, options.without, options.against, options.csv)
     return 0
 
 

@@ -4,8 +4,9 @@ import hashlib
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dlhw.data.arrays import ArrayData, Split
+from dlhw.data.arrays import SPLITS, ArrayData, Split
 from dlhw.data.image_arrays import image_spec
 
 
@@ -25,8 +26,11 @@ class DigitsData(ArrayData):
 
         pictures, labels = load_digits(return_X_y=True)
         pictures = (pictures * 255 / 16).round().astype(np.uint8).reshape(-1, 8, 8, 1)
-        parts = np.split(np.random.default_rng(0).permutation(len(labels)), [1197, 1497])
-        names = ("train", "val", "test")
-        self.splits = {name: Split(pictures[part], labels[part].astype(np.int64)) for name, part in zip(names, parts, strict=True)}
+        self.splits = {name: Split(pictures[rows], labels[rows].astype(np.int64)) for name, rows in split_rows(len(labels)).items()}
         self.spec = image_spec(self.splits, [str(digit) for digit in range(10)], "multi-class", self.normalize, "digits of scikit-learn")
         self.checksums = {"digits": hashlib.sha256(pictures.tobytes() + labels.tobytes()).hexdigest()}
+
+
+def split_rows(n: int) -> dict[str, NDArray[np.intp]]:
+    """The rows of each split, the same in every run."""
+    return dict(zip(SPLITS, np.split(np.random.default_rng(0).permutation(n), [1197, 1497]), strict=True))

@@ -161,7 +161,16 @@ def reason(error: Exception) -> str:
 
 
 def decode(data: bytes, size: int, channels: int) -> np.ndarray:
-    """The bytes of a picture file -> uint8 (size, size, channels): turned as its EXIF says, stretched to a square, bilinear with antialias.
+    """The bytes of a picture file -> uint8 (size, size, channels): as :func:`opened`, stretched to a square, bilinear with antialias.
+
+    Raises:
+        Exception: of many kinds, where the bytes are no whole picture.
+    """
+    return np.asarray(opened(data, channels).resize((size, size), Image.Resampling.BILINEAR)).reshape(size, size, channels)
+
+
+def opened(data: bytes, channels: int) -> Image.Image:
+    """The bytes of a picture file -> a picture of its own size, turned as its EXIF says: RGB for 3 channels, grey levels for 1.
 
     What is transparent becomes white; 16-bit grey levels become 8-bit ones; of an animation the first picture is taken.
 
@@ -181,6 +190,4 @@ def decode(data: bytes, size: int, channels: int) -> np.ndarray:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     mode = "RGB" if channels == 3 else "L"
-    if picture.mode != mode:
-        picture = picture.convert(mode)
-    return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR)).reshape(size, size, channels)
+    return picture.convert(mode)  # decodes the pixels, if nothing else has

@@ -1,6 +1,8 @@
 """Binding of RNA-binding proteins to short RNA probes, measured by RNAcompete (Ray et al., Nature 2013)."""
 
+import hashlib
 import logging
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlhw.data.arrays import ArrayData, Split
+from dlhw.data.protein_files import read_embeddings, read_fasta
 from dlhw.data.rbp_scale import fit_scale
-from dlhw.data.rbp_table import read_metadata, read_probes, select
+from dlhw.data.rbp_table import Probes, read_metadata, read_probes, select
 from dlhw.data.rna import PADDING, encode
+from dlhw.data.unseen import hide, hold_out
 from dlhw.errors import UserError
 from dlhw.specs import SequenceSpec
 
@@ -19,14 +23,16 @@ log = logging.getLogger(__name__)
 STATISTICS = ("train", "per_split")
 
 
-class RbpData(ArrayData):
+class ProbeData(ArrayData):
     """Probes of set A train and validate, those of set B test; one column of targets per protein, NaN where nothing was measured.
 
     A probe of set A whose sequence stands in set B as well is left out, and equal sequences are either all training or all validation.
+    A subclass says where the probes come from, and what is known of the proteins.
+
+    Proteins can be held out: the training split then lacks their values, and the other splits have no others. See
+    :func:`dlhw.data.unseen.hold_out` for ``unseen``, ``unseen_by`` and ``identity``.
 
     Args:
-        table: tab-separated, ``Probe_Set``, ``RNA_Seq`` and one column per experiment.
-        metadata: ``Motif_ID`` and ``Protein_name``, .xlsx or .csv; None where the columns of the table are called by their proteins.
         protein: names of proteins or experiments, one or a list, or ``all``.
         exclude: proteins or experiments to leave out.
         length: nucleotides that sequences are padded to.
@@ -34,8 +40,11 @@ class RbpData(ArrayData):
         log: learn logarithms of the intensities.
         statistics: what percentile, mean and standard deviation are fitted on: ``train``; ``per_split`` fits them on each split alone,
             as the course does.
-        val_share, split_seed: share of the sequences of set A that validate, and the seed of that cut.
-        train_probes: train on so many probes only; None takes all.
+        val_share, split_seed: share of the sequences of set A that validate, and the seed of that cut and of the draw of unseen proteins.
+        train_probes, val_probes: train, and validate, on so many probes only; None takes all.
+        unseen: names of proteins, or a share of them, to hold out for the test, and as many to validate; None holds out none.
+        unseen_by: what is held out: ``protein`` or ``cluster``.
+        identity: share of equal amino acids from which on two proteins are one cluster.
 
     Raises:
         UserError: a knob out of range.
@@ -44,9 +53,7 @@ class RbpData(ArrayData):
     def __init__(
         self,
         *,
-        table: str,
-        metadata: str | None,
-        protein: str | Sequence[str],
+        protein: str | Sequence[str] = "all",
         exclude: Sequence[str] = (),
         length: int = 41,
         clip_percentile: float = 99.95,
@@ -55,6 +62,10 @@ class RbpData(ArrayData):
         val_share: float = 0.2,
         split_seed: int = 0,
         train_probes: int | None = None,
+        val_probes: int | None = None,
+        unseen: float | str | Sequence[str] | None = None,
+        unseen_by: str = "protein",
+        identity: float = 0.5,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -66,39 +77,85 @@ class RbpData(ArrayData):
             raise UserError(f"task.data.statistics={statistics} is not one of {', '.join(STATISTICS)}")
         if not 0 < val_share < 1:
             raise UserError(f"task.data.val_share={val_share} is out of range: a share between 0 and 1")
-        if train_probes is not None and train_probes < 1:
-            raise UserError(f"task.data.train_probes={train_probes} is out of range: at least 1, or null")
-        self.table, self.metadata, self.exclude = table, metadata, tuple(exclude)
-        self.wanted = (protein,) if isinstance(protein, str) else tuple(protein)
+        for name, most in (("train_probes", train_probes), ("val_probes", val_probes)):
+            if most is not None and most < 1:
+                raise UserError(f"task.data.{name}={most} is out of range: at least 1, or null")
+        self.wanted, self.exclude = (protein,) if isinstance(protein, str) else tuple(protein), tuple(exclude)
         self.length, self.clip_percentile, self.log, self.statistics = length, clip_percentile, log, statistics
-        self.val_share, self.split_seed, self.train_probes = val_share, split_seed, train_probes
+        self.val_share, self.split_seed, self.most = val_share, split_seed, {"train": train_probes, "val": val_probes}
+        self.unseen = (unseen,) if isinstance(unseen, str) else unseen
+        self.unseen_by, self.identity = unseen_by, identity
+
+    @abstractmethod
+    def probes(self) -> tuple[Probes, dict[str, str]]:
+        """The probes, and the protein of each experiment that has one."""
+
+    def about(self, proteins: dict[str, str]) -> dict[str, tuple[str, ...]]:
+        """What else the spec should tell of the proteins (experiment -> name): ``amino_acids``, ``embeddings``."""
+        return {}
 
     def read(self) -> None:
+        probes, of_experiments = self.probes()
+        chosen = select(probes, of_experiments, self.wanted, self.exclude)
+        names = tuple(chosen.values())
+        values = probes.intensities[:, [probes.experiments.index(experiment) for experiment in chosen]]
+        for name, column in zip(names, values.T, strict=True):
+            if np.isnan(column).all():
+                raise UserError(f"{probes.path}: {name} has no intensity at all: take it out with task.data.exclude=[{name}]")
+        about = self.about(chosen)
+        held: dict[str, str] = {}
+        if self.unseen:
+            amino_acids = about.get("amino_acids", ())
+            held = hold_out(names, amino_acids, self.unseen, self.unseen_by, self.identity, self.split_seed)
+        codes = encode(probes.sequences, self.length, str(probes.path), first_row=2)
+        rows = split_rows(codes, probes.in_set_b, self.val_share, self.split_seed)
+        measured = np.asarray(~np.isnan(values).all(axis=1))
+        rows = {split: part[measured[part]][: self.most.get(split)] for split, part in rows.items()}
+        if empty := [split for split, part in rows.items() if not len(part)]:
+            raise UserError(f"{probes.path} has no measured probe for {', '.join(empty)}: probes of SetA and of SetB are right")
+        self.splits = {}
+        for split, part in rows.items():
+            fitted = fit_scale(values[rows["train"] if self.statistics == "train" else part], names, self.clip_percentile, self.log)
+            self.splits[split] = Split(codes[part], hide(fitted.apply(values[part]), names, held, split))
+        self.spec = SequenceSpec(self.length, names, unseen=tuple(held), **about)
+        self.checksums = {**self.checksums, probes.path.name: probes.sha256}
+
+
+class RbpData(ProbeData):
+    """Tables of RNAcompete, of one protein or many.
+
+    Args:
+        table: tab-separated, ``Probe_Set``, ``RNA_Seq`` and one column per experiment.
+        metadata: ``Motif_ID`` and ``Protein_name``, .xlsx or .csv; None where the columns of the table are called by their proteins.
+        fasta: amino acids of the proteins; None where no network asks for them.
+        embeddings: vectors of the proteins, .npz or .csv; None likewise.
+    """
+
+    def __init__(
+        self, *, table: str, metadata: str | None, fasta: str | None = None, embeddings: str | None = None, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.table, self.metadata, self.fasta, self.embeddings = table, metadata, fasta, embeddings
+        self.checksums = {}
+
+    def probes(self) -> tuple[Probes, dict[str, str]]:
         right = "a tab-separated table with Probe_Set, RNA_Seq and one column per experiment is right, and task=rbp_sim runs without any"
         probes = read_probes(self.find("task.data.table", self.table, right))
         right = (
             f"an .xlsx or .csv with Motif_ID and Protein_name is right, or null where the columns of {probes.path.name} are the proteins"
         )
         metadata = self.find("task.data.metadata", self.metadata, right) if self.metadata else None
-        chosen = select(probes, read_metadata(metadata) if metadata else {}, self.wanted, self.exclude)
-        names = tuple(chosen.values())
-        values = probes.intensities[:, [probes.experiments.index(experiment) for experiment in chosen]]
-        for name, column in zip(names, values.T, strict=True):
-            if np.isnan(column).all():
-                raise UserError(f"{probes.path}: {name} has no intensity at all: take it out with task.data.exclude=[{name}]")
-        codes = encode(probes.sequences, self.length, str(probes.path), first_row=2)
-        rows = split_rows(codes, probes.in_set_b, self.val_share, self.split_seed)
-        measured = np.asarray(~np.isnan(values).all(axis=1))
-        rows = {split: part[measured[part]] for split, part in rows.items()}
-        if empty := [split for split, part in rows.items() if not len(part)]:
-            raise UserError(f"{probes.path} has no measured probe for {', '.join(empty)}: probes of SetA and of SetB are right")
-        rows["train"] = rows["train"][: self.train_probes]
-        self.splits = {}
-        for split, part in rows.items():
-            fitted = fit_scale(values[rows["train"] if self.statistics == "train" else part], names, self.clip_percentile, self.log)
-            self.splits[split] = Split(codes[part], fitted.apply(values[part]))
-        self.spec = SequenceSpec(self.length, names)
-        self.checksums = {probes.path.name: probes.sha256}
+        return probes, read_metadata(metadata) if metadata else {}
+
+    def about(self, proteins: dict[str, str]) -> dict[str, tuple[str, ...]]:
+        found = {}
+        for key, file, read in (("amino_acids", self.fasta, read_fasta), ("embeddings", self.embeddings, read_embeddings)):
+            if file:
+                knob = "fasta" if key == "amino_acids" else key
+                path = self.find(f"task.data.{knob}", file, "a file with a record for each protein is right, or null")
+                found[key] = read(path, proteins)
+                self.checksums[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        return found
 
 
 def split_rows(codes: NDArray[np.uint8], in_set_b: NDArray[np.bool_], val_share: float, seed: int) -> dict[str, NDArray[np.intp]]:

@@ -1,0 +1,118 @@
+"""A chapter from short runs: whole, the same bytes each time, also where nothing has been run."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dlhw.report.build import build, placed, shown
+from dlhw.report.chapters import plans
+from dlhw.report.claims import Claim, load_claims
+from dlhw.report.document import Chapter, Document
+from dlhw.report.plan import Curves, Experiment, Metric, Plan, Row
+from dlhw.report.render import as_latex, latex_text, typst_text, write_document
+from dlhw.report.run_missing import runs_of
+from dlhw.report.runs import load_records
+from dlhw.report.statistics import Estimate
+
+DIGITS = {"experiment": "digits/softmax"}
+ROWS = (
+    Row("D1", "logits & more_or_less 100 %", {**DIGITS, "model.softmax": "none"}, {"test/acc": [0.5, 0.99]}),
+    Row("D2", "softmax", {**DIGITS, "model.softmax": "output"}, {"test/acc": [0.5]}, comparable=False),
+    Row("D3", "never run", {**DIGITS, "model.softmax": "twice"}, {"test/acc": [0.5]}),
+)
+PLAN = Plan(
+    name="digits",
+    title="Digits",
+    asked=['What is asked, with a "quotation", a # and a \\.'],
+    experiments=[Experiment(["experiment=digits/softmax"])],
+    rows=ROWS,
+    metrics=[Metric("test/acc", "accuracy"), Metric("max(test/acc)", "highest epoch")],
+    more=[Metric("params", "parameters", 0), Metric("test/auc", "AUC")],
+    curves=[Curves("curves", "Curves.", [("train/loss", "loss (nats)"), ("val/acc", "accuracy")], ["D1", "D2"], {"floor": 1.46})],
+)
+CLAIMS = [
+    Claim("D-1", "digits", "A second softmax costs accuracy.", "test/acc", ROWS[1].where, "lower", ROWS[0].where, 0.01),
+    Claim("D-2", "digits", "There is a floor.", "min(train/loss)", ROWS[1].where, "at_least", value=1.4611),
+]
+
+
+@pytest.fixture(scope="module")
+def chapter(trained_runs: Path) -> Chapter:
+    return build(PLAN, load_records(trained_runs), CLAIMS)
+
+
+def assert_whole(chapter: Chapter) -> None:
+    """No empty cell, no table without rows, no claim without a verdict."""
+    tables = Document("", [chapter]).tables
+    assert tables
+    for table in tables:
+        assert table.rows and all(len(row) == len(table.columns) for row in table.rows), table.name
+        assert all(cell.strip() for row in table.rows for cell in row), table.name
+    verdicts = [row[2] for row in next(table for table in tables if table.name.endswith("-claims")).rows]
+    assert all(re.match(r"holds|does not hold|undecided \(.+\)", verdict) for verdict in verdicts)
+
+
+def test_a_chapter_is_whole(chapter: Chapter) -> None:
+    assert_whole(chapter)
+    results = next(table for table in Document("", [chapter]).tables if table.name == "digits-results")
+    by_id = {row[0]: dict(zip(results.columns, row, strict=True)) for row in results.rows}
+    assert by_id["D1"]["seeds"] == "2" and re.fullmatch(r"0\.\d{4}", by_id["D1"]["accuracy"])  # two seeds: no interval
+    assert by_id["D1"]["lies"] == "no interval" and by_id["D2"]["lies"] == "not comparable" and by_id["D3"]["accuracy"] == "not run"
+    claims = next(table for table in Document("", [chapter]).tables if table.name == "digits-claims")
+    assert claims.rows[0][2] == "undecided (2 seeds, 3 are needed)" and claims.rows[1][2] == "holds"
+    network = next(table for table in Document("", [chapter]).tables if table.name == "digits-network-D1")
+    counted = [int(row[-1].replace(",", "")) for row in network.rows]
+    assert sum(counted[:-1]) == counted[-1]
+
+
+def test_chapters_without_any_run_are_whole() -> None:
+    for plan in plans().values():
+        empty = build(plan, [], load_claims())
+        assert_whole(empty)
+        assert "not run" in empty.sections[-1].tables[0].rows[0][2]
+
+
+def test_the_same_runs_give_the_same_bytes(trained_runs: Path, tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        document = Document("Report", [build(PLAN, load_records(trained_runs), CLAIMS)], ["Read me."], "quick: a mark", [("runs", "4")])
+        written = write_document(document, tmp_path / folder)
+        assert [path.name for path in written] == ["report.html", "report.pdf"]
+    files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*"))
+    endings = {path.suffix for path in files}
+    assert endings == {".html", ".pdf", ".csv", ".tex", ".png"}
+    for path in files:
+        assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes(), path
+    page = (tmp_path / "one" / "report.html").read_text()
+    assert "quick: a mark" in page and "logits &amp; more_or_less" in page
+    assert not re.search(r'(?:src|href)="(?!#)', page)  # loads nothing
+
+
+def test_estimates_as_text() -> None:
+    assert shown(None) == "not run"
+    assert shown(Estimate(0.5, 0.4, 0.6, 5)) == "0.5000 [0.4000, 0.6000]"
+    assert shown(Estimate(0.5, 0.4, 0.6, 1, "test samples"), 2) == "0.50 [0.40, 0.60]*"
+    assert shown(Estimate(1234.0, 1234.0, 1234.0, 5), 0) == "1,234"
+    row = Row("R", "r", {})
+    assert placed(row, [0.3, 0.5, 0.7], Estimate(0.5, 0.4, 0.6, 5)) == "below · inside · above"
+    assert placed(row, [0.3], None) == "not run" and placed(row, [], None) == "-"
+
+
+def test_text_is_no_markup() -> None:
+    assert latex_text("50 % & a_b ± 1 · 2") == r"50 \% \& a\_b $\pm$ 1 $\cdot$ 2"
+    assert typst_text('a "b" \\ #c') == '"a \\"b\\" \\\\ #c"'
+
+
+def test_latex_tables_have_as_many_cells_as_columns(chapter: Chapter) -> None:
+    for table in Document("", [chapter]).tables:
+        lines = [line for line in as_latex(table).splitlines() if line.endswith(r"\\")]
+        assert len(lines) == len(table.rows) + 1
+        assert all(len(re.findall(r"(?<!\\)&", line)) == len(table.columns) - 1 for line in lines)
+
+
+def test_the_number_of_runs_is_known_before() -> None:
+    assert runs_of(["experiment=digits/softmax"]) == 8
+    assert runs_of(["experiment=digits/softmax", "seed=0,1,2", "model.pool=max"]) == 6
+    assert runs_of(["experiment=digits/softmax", "model.channels=[8,16],[4]"]) == 16
+    for plan in plans().values():
+        assert all(runs_of(experiment.overrides) >= 1 for experiment in plan.experiments)
