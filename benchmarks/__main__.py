@@ -1,4 +1,4 @@
-"""Run the benchmarks and write ``benchmarks/results.md``: python -m benchmarks [--rounds 5] [--seconds 8] [--only throughput|startup]"""
+"""Run the benchmarks and write ``benchmarks/results.md``: python -m benchmarks [--rounds 5] [--seconds 8] [--only PART]"""
 
 import argparse
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from benchmarks import startup, throughput
+from benchmarks import ocr, startup, throughput
 from dlhw.hardware import computes_bf16, device_name
 
 RESULTS = Path(__file__).parent / "results.md"
@@ -18,7 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="turns of each pair")
     parser.add_argument("--seconds", type=float, default=8.0, help="timed seconds of each turn")
-    parser.add_argument("--only", choices=("throughput", "startup"))
+    parser.add_argument("--only", choices=("throughput", "ocr", "startup"))
     options = parser.parse_args()
     cpu = torch.device("cpu")
     auto = "bf16-mixed" if computes_bf16(cpu) else "32-true"
@@ -29,13 +29,15 @@ def main() -> None:
     parts = [
         f"# Benchmarks\n\nWritten by `python -m benchmarks` on {machine}; {how}. Ratios are medians over turns taken one after the other.\n"
     ]
-    if options.only != "startup":
+    if options.only in (None, "throughput"):
         rows = []
         for pair in throughput.pairs(auto):
             rows.append(throughput.measure(pair, options.rounds, options.seconds))
             print(rows[-1], flush=True)
         parts.append("## Training throughput\n\n" + _table(rows))
-    if options.only != "throughput":
+    if options.only in (None, "ocr"):
+        parts.append("## Text lines\n\n" + _table(ocr.measure(options.rounds)))
+    if options.only in (None, "startup"):
         parts.append("## Start\n\n" + _table(startup.answers(options.rounds)))
         parts.append("## Runs of 30 steps (seconds)\n\n" + _table([startup.sweep(max(1, options.rounds // 2))]))
     RESULTS.write_text("\n".join(parts))

@@ -7,6 +7,7 @@ Only :func:`load_run` imports torch.
 import argparse
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -234,7 +235,15 @@ def main(arguments: list[str]) -> int:
     pair.add_argument("--without", type=lambda text: text.split(","), default=[], help="parts to leave out, such as RBP35,RBP01")
     pair.add_argument("--against", help="compare with this setting: a part of its name (default: the best)")
     pair.add_argument("--csv", type=Path, help="where to write the table of parts")
+    check = commands.add_parser("verify", help="compute a run's metrics again from its predictions, then train it again and compare")
+    check.add_argument("folder", type=Path, metavar="RUN_FOLDER")
+    check.add_argument("--predictions-only", action="store_true", help="do not train it again")
+    check.add_argument("--data-root", default=os.environ.get("DLHW_DATA", "data"), help="folder of data sets (default: DLHW_DATA, or data)")
     options = parser.parse_args(arguments)
+    if options.command == "verify":
+        from dlhw.verify import verify
+
+        return 0 if verify(options.folder, options.data_root, train_again=not options.predictions_only) else 1
     if options.command == "table":
         table(options.folders, options.metrics, options.csv, options.passes)
     else:

@@ -15,7 +15,17 @@ from dlhw.launch import experiment_names
 TASKS = [path.stem for path in sorted((CONF / "task").glob("*.yaml"))]
 MODELS = [path.stem for path in sorted((CONF / "model").glob("*.yaml"))]
 # What a task cannot know by itself.
-GIVEN = {"medmnist": ["task.data.flag=breastmnist"], "images": ["task.data.path=pictures"], "ocr": ["task.data.path=lines"]}
+GIVEN = {
+    "medmnist": ["task.data.flag=breastmnist"],
+    "images": ["task.data.path=pictures"],
+    "ocr": ["task.data.path=lines"],
+    "rbp": ["task.data.protein=RBP04"],
+}
+    "medmnist": ["task.data.flag=breastmnist"],
+    "images": ["task.data.path=pictures"],
+    "ocr": ["task.data.path=lines"],
+    "rbp": ["task.data.protein=RBP04"],
+}
 
 
 def assert_fits(cfg: DictConfig) -> None:

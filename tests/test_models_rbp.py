@@ -14,7 +14,8 @@ from dlhw.models.rbp_cnn import RbpCNN
 from dlhw.models.rbp_residual import RbpResidual
 from dlhw.specs import ImageSpec, SequenceSpec, spec_from_dict, spec_to_dict
 
-ONE, THREE = SequenceSpec(41, ("P1",)), SequenceSpec(41, ("P1", "P2", "P3"))
+ONE = SequenceSpec(41, ("P1",))
+THREE = SequenceSpec(41, ("P1", "P2", "P3"), ("MKTAYIAKQRQISFVKSHFSRQ", "MKVLLRNPWTEE", "MAAGGSTRKRKAAGLD"))
 SEQUENCES = ["UGCAUG" * 6 + "ACGUA", "ACGNACGUAAUGCAUGUUCGAUCGACUGAU", "G", "CUUN"]
 MANY = [
     ["model=rbp_cnn"],

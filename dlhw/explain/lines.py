@@ -6,6 +6,7 @@ looked as it wrote), ``confusions.csv``, ``confusions.png``, ``worst.csv`` and `
 Legend: S steps along the line, T letters, H height, W width.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,7 @@ def explain(options: Options) -> None:
     from dlhw.decoding import Decode
     from dlhw.results import load_run
 
+    warnings.filterwarnings("ignore", "Glyph .* missing from font")  # of medieval signs; they are drawn as boxes
     run = load_run(options.run, options.device)
     split: LineSplit = data_of(run, options.data_root).splits["test"]  # type: ignore[assignment]  # what a run on a LineSpec has
     references = [Vocab(run.spec.target).decode(row) for row in split.targets.tolist()]

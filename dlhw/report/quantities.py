@@ -39,9 +39,11 @@ FUNCTIONS: dict[str, Callable[..., float]] = {
 
 
 def quantity(record: Record, name: str) -> float:
-    """``test/acc`` (also ``val/``, ``train/``, ``last/``), a field of result.json such as ``params``, ``layer(name)``, the parameters of
-    one layer, ``gap(loss)``, validation less training at the last epoch, ``decoded(NAME/metric)`` of what :mod:`dlhw.decode` has left, or ``function(column, number)`` over a column of
-    ``metrics.csv``. NaN where the run has not measured it.
+    """A number of a run, by its name; NaN where the run has not measured it.
+
+    ``test/acc`` (also ``val/``, ``train/``, ``last/``); a field of result.json such as ``params``; ``layer(NAME)``, the parameters of one
+    layer; ``gap(loss)``, validation less training at the last epoch; ``decoded(NAME/metric)`` of what :mod:`dlhw.decode` has left;
+    ``function(column, number)`` over a column of ``metrics.csv``.
 
     Raises:
         UserError: no such function or field.

@@ -172,8 +172,8 @@ class SupervisedTask(L.LightningModule):
     # Evaluation.
 
     def validation_step(self, batches: list[Batch], index: int, dataloader_idx: int = 0) -> None:
-        data: Any = self.trainer.datamodule
-        self._collected[data.scored[dataloader_idx]] += [self.outputs(batch) for batch in batches]
+        trainer: Any = self.trainer
+        self._collected[trainer.datamodule.scored[dataloader_idx]] += [self.outputs(batch) for batch in batches]
 
     def on_validation_epoch_end(self) -> None:
         for split in SPLITS:

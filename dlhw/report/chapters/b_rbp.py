@@ -18,8 +18,8 @@ def many(model: str) -> dict[str, str]:
 
 def discussion(records: Sequence[Record], verdicts: Sequence[Verdict]) -> list[str]:
     return [
-        "The figures that the reports give are of RBFOX1, whose table is not at hand; those here are of RBP04, an anonymous protein of the "
-        "same kind of experiment, so the two cannot be compared. What can be compared is which system does better.",
+        "The figures that the reports give are of RBFOX1, whose table is not at hand; those here are of RBP04, an anonymous protein of "
+        "the same kind of experiment, so the two cannot be compared. What can be compared is which system does better.",
         "R8 is shown on simulated proteins only: their binding motif is a function of their amino acids, by construction, so it shows that "
         "the network can learn such a rule and not that real proteins follow one.",
     ]
@@ -29,8 +29,8 @@ PLAN = Plan(
     name="rbp",
     title="B. RNA-binding proteins",
     asked=[
-        "How strongly does a protein bind to an RNA probe of 30 to 41 nucleotides? A convolution that looks for motifs, a recurrent network "
-        "and one with attention are trained on the probes of set A and tested on set B, by Spearman's rank correlation.",
+        "How strongly does a protein bind to an RNA probe of 30 to 41 nucleotides? A convolution that looks for motifs, a recurrent "
+        "network and one with attention are trained on the probes of set A and tested on set B, by Spearman's rank correlation.",
         "Asked as well: the effect of kernel size, filters, hidden size and learning rate; whether attention learns sooner or better; what "
         "it takes to serve many proteins, or proteins that were never measured.",
     ],
@@ -47,10 +47,22 @@ PLAN = Plan(
     ],
     rows=[
         Row("R5", "convolution, RBP04", {**SINGLE, "model": "rbp_cnn"}, {"test/spearman": [0.577, 0.622], "test/pearson": [0.786]}, False),
-        Row("R6", "Bi-LSTM, RBP04", {**SINGLE, "model": "rbp_bilstm"}, {"test/spearman": [0.6485, 0.671], "test/pearson": [0.814]}, False),
+        Row(
+            "R6",
+            "Bi-LSTM, RBP04",
+            {**SINGLE, "model": "rbp_bilstm"},
+            {"test/spearman": [0.6485, 0.671], "test/pearson": [0.814]},
+            comparable=False,
+        ),
         Row("best", "dilated residual network, RBP04", {**SINGLE, "model": "rbp_multi"}),
         Row("R6c", "Bi-LSTM, the course's rate, mean pooling", {**ATTENTION, "model.attention": "none"}),
-        Row("R7", "Bi-LSTM, the course's rate, attention pooling", {**ATTENTION, "model.attention": "pool"}, {"test/spearman": [0.65]}, False),
+        Row(
+            "R7",
+            "Bi-LSTM, the course's rate, attention pooling",
+            {**ATTENTION, "model.attention": "pool"},
+            {"test/spearman": [0.65]},
+            False,
+        ),
         Row("R7m", "Bi-LSTM, the course's rate, multi-head self-attention", {**ATTENTION, "model.attention": "multihead"}),
         Row("many", "one network for 22 proteins", many("rbp_multi")),
         Row("MultiRBP", "peer, after its paper", many("multirbp")),
@@ -71,8 +83,8 @@ PLAN = Plan(
     curves=[
         Curves(
             "attention",
-            "Loss and validation Spearman over the epochs, with and without attention, on RBP04: mean over the seeds, band from the smallest "
-            "to the largest.",
+            "Loss and Spearman over the epochs, with and without attention, on RBP04: mean over the seeds, band from the smallest to "
+            "the largest.",
             [
                 ("train/loss", "training loss"),
                 ("val/loss", "validation loss"),

@@ -1,0 +1,84 @@
+"""Error rates of finished OCR runs for each group of lines, a book, and over all: python -m dlhw.by_group outputs/ocr/crnn_ctc"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dlhw import command
+from dlhw.atomic_file import replacing
+from dlhw.data.npz import UNREADABLE
+from dlhw.edit_distance import count_edits
+from dlhw.errors import UserError
+from dlhw.results import load_runs
+from dlhw.run_folder import PREDICTIONS
+
+ALL = "all"
+
+
+def rates(predictions: Path) -> pd.DataFrame:
+    """CER and WER of the stored predictions of one run: a row for each group, sorted, and one for all.
+
+    Raises:
+        UserError: no such file, or one without texts and groups.
+    """
+    try:
+        with np.load(predictions, allow_pickle=False) as file:
+            stored = {name: file[name] for name in ("reference", "hypothesis", "group") if name in file}
+    except UNREADABLE as error:
+        raise UserError(f"{predictions} cannot be read ({error}); the predictions that a run has stored are right") from None
+    if len(stored) < 3:
+        raise UserError(f"{predictions} holds no texts with groups: a run of task=ocr is right")
+    groups, rows = stored["group"], []
+    for group in [*np.unique(groups), ALL]:
+        chosen = np.full(len(groups), True) if group == ALL else groups == group
+        edits = count_edits(stored["reference"][chosen].tolist(), stored["hypothesis"][chosen].tolist())
+        rows.append((str(group), int(chosen.sum()), edits.reference_characters, edits.cer, edits.wer))
+    return pd.DataFrame(rows, columns=["group", "lines", "characters", "cer", "wer"])
+
+
+def table(files: Sequence[Path]) -> pd.DataFrame:
+    """Means over files of predictions of the same lines, with the sample standard deviation where there are several."""
+    every = pd.concat([rates(file) for file in files])
+    grouped = every.groupby("group", sort=False)
+    found = grouped[["lines", "characters", "cer", "wer"]].mean()
+    if len(files) > 1:
+        spread = grouped[["cer", "wer"]].std()
+        found = found.assign(**{f"{name} sd": spread[name] for name in ("cer", "wer")})
+    return found.astype({"lines": int, "characters": int}).reset_index()
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m dlhw.by_group", description=__doc__)
+    parser.add_argument(
+        "places", nargs="+", metavar="FOLDER | FILE.npz", help="runs, folders above them, or what python -m dlhw.decode wrote"
+    )
+    parser.add_argument("--csv", type=Path, help="write the tables here too")
+    options = parser.parse_args(arguments)
+    files = [Path(place) for place in options.places if place.endswith(".npz")]
+    parts: list[pd.DataFrame] = []
+    for place in (place for place in options.places if not place.endswith(".npz")):
+        runs = load_runs(place)
+        finished = runs[runs["status"] == "finished"]
+        if finished.empty:
+            raise UserError(f"no run below {place} is finished")
+        names = [name for name in finished.columns if name.startswith(("task.", "model.", "optim.", "trainer."))]
+        for settings, members in finished.groupby([finished["model"], *(finished[name].astype(str) for name in names)], sort=False):
+            paths = [Path(path) for path in members["path"]]
+            said = ", ".join(f"{name} {value}" for name, value in zip(["model", *names], settings, strict=True))
+            parts.append(table([path / PREDICTIONS for path in paths]).assign(setting=f"{said}, {len(paths)} runs"))
+    if files:
+        parts.append(table(files).assign(setting=f"{len(files)} files"))
+    for part in parts:
+        print(f"{part['setting'].iloc[0]}\n{part.drop(columns='setting').to_string(index=False, float_format='{:.4f}'.format)}\n")
+    if options.csv:
+        with replacing(options.csv) as temporary:
+            pd.concat(parts).to_csv(temporary, index=False)
+        print(f"written: {options.csv}")
+    return 0
+
+
+if __name__ == "__main__":
+    command.run(main)

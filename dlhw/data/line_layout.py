@@ -1,0 +1,149 @@
+"""Which pictures of text lines there are, and what is written on them: a table ``labels.tsv``, or a ``.gt.txt`` beside each picture."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from posixpath import dirname, join, normpath
+
+from dlhw.data.arrays import SPLITS
+from dlhw.data.picture_files import Files
+from dlhw.data.vocab import normalized
+from dlhw.errors import UserError
+from dlhw.randomness import derive
+
+TABLE, TRANSCRIPT = "labels.tsv", ".gt.txt"
+# What stands between the name of a transcript and that of its picture; OCRopus writes the long ones.
+PICTURES = tuple(
+    f"{kind}{ending}" for kind in ("", ".nrm", ".bin", ".dew") for ending in (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+)
+RIGHT = f"a {TABLE} with the columns path, text and, if you like, split and group, or pairs NAME.png and NAME{TRANSCRIPT} are right"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A picture of a line: its path below the folder, its transcript, its group (a book), where that stands, its split if any is said."""
+
+    path: str
+    text: str
+    group: str
+    where: str
+    split: str = ""
+
+
+def find_lines(files: Files, normalization: str) -> list[Line]:
+    """The lines of a folder or archive, sorted by path; the group is a column of the table or the picture's folder.
+
+    Args:
+        normalization: Unicode form of the transcripts.
+
+    Raises:
+        UserError: with file and row: no table and no pairs, wrong columns or encoding, no picture, an empty transcript, one picture twice.
+    """
+    names = [name for name in files.files if name.rsplit("/", 1)[-1] == TABLE]
+    if len(names) > 1:
+        raise UserError(f"{files.path} has {len(names)} tables, {', '.join(names[:3])}; one {TABLE} for all pictures is right")
+    lines = _of_table(files, names[0], normalization) if names else _of_pairs(files, normalization)
+    seen: dict[str, str] = {}
+    for line in lines:
+        if line.path in seen:
+            raise UserError(f"{line.where}: the picture {line.path} stands in {seen[line.path]} already; each picture once is right")
+        seen[line.path] = line.where
+        if not line.text:
+            raise UserError(f"{line.where}: the transcript is empty; leave the line out or write what stands on it")
+    return sorted(lines, key=lambda line: line.path)
+
+
+def _of_table(files: Files, name: str, normalization: str) -> list[Line]:
+    place, folder, known = files.path / name, dirname(name), frozenset(files.files)
+    rows = [_text(raw, f"{place}, row {number}") for number, raw in enumerate(_rows(files.read(name)), 1)]
+    columns = rows[0].split("\t") if rows else []
+    if not {"path", "text"} <= set(columns) or len(set(columns)) < len(columns):
+        raise UserError(f"{place}: its first row is {', '.join(columns)[:100] or 'empty'}; {RIGHT}, with tabs between the columns")
+    lines = []
+    for number, row in enumerate(rows[1:], 2):
+        where, cells = f"{place}, row {number}", row.split("\t")
+        if not row:
+            continue
+        if len(cells) != len(columns):
+            raise UserError(f"{where}: {len(cells)} columns; {len(columns)} are right: {', '.join(columns)}")
+        said = dict(zip(columns, cells, strict=True))
+        path = normpath(join(folder, said["path"]))
+        if path not in known:
+            raise UserError(f"{where}: the picture {path} is missing below {files.path}")
+        split = said.get("split", "")
+        if "split" in said and split not in SPLITS:
+            raise UserError(f"{where}: split {split or '(empty)'} is not one of {', '.join(SPLITS)}")
+        lines.append(Line(path, normalized(said["text"], normalization).strip(), said.get("group", dirname(said["path"])), where, split))
+    if not lines:
+        raise UserError(f"{place} has no rows below its head; one for each picture is right")
+    return lines
+
+
+def _of_pairs(files: Files, normalization: str) -> list[Line]:
+    known, lines = frozenset(files.files), []
+    for name in files.files:
+        if not name.endswith(TRANSCRIPT):
+            continue
+        base, where = name.removesuffix(TRANSCRIPT), str(files.path / name)
+        pictures = [base + ending for ending in PICTURES if base + ending in known]
+        if not pictures:
+            raise UserError(f"{where}: there is no picture {base}.png beside it")
+        rows = [_text(raw, f"{where}, row {number}") for number, raw in enumerate(_rows(files.read(name)), 1)]
+        if len([row for row in rows if row.strip()]) > 1:
+            raise UserError(f"{where} has several rows; the text of one line is right")
+        lines.append(Line(pictures[0], normalized(" ".join(rows), normalization).strip(), dirname(base), where))
+    if not lines:
+        raise UserError(f"{files.path} has neither: {RIGHT}")
+    return lines
+
+
+def _rows(data: bytes) -> list[bytes]:
+    """The rows of a text file, whatever ends them; not at the characters beyond ASCII at which str.splitlines also cuts."""
+    return data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n").removesuffix(b"\n").split(b"\n")
+
+
+def _text(raw: bytes, where: str) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where}: not UTF-8 at byte {error.start + 1} of the row; save the file in UTF-8") from None
+
+
+def split_lines(
+    lines: Sequence[Line], split: str, shares: dict[str, float], seed: int, test_groups: Sequence[str], source: str
+) -> dict[str, list[Line]]:
+    """The lines of each split.
+
+    Args:
+        split: ``column`` takes the splits that the table says; ``line`` cuts single lines, ``group`` whole groups at random;
+            ``auto`` is ``column`` where there is one, else ``line``.
+        shares: ``val`` and ``test`` -> share of the lines or groups, at least one.
+        seed: of the cut, which depends on it and on the paths alone.
+        test_groups: all lines of these groups are the test split, and what else would be in it is left out.
+        source: folder, for messages.
+
+    Raises:
+        UserError: no column of splits, no such group, a split without lines.
+    """
+    chosen = split if split != "auto" else "column" if lines[0].split else "line"
+    if chosen == "column" and not lines[0].split:
+        raise UserError(f"task.data.split=column: the lines of {source} come without splits; split=line or split=group cuts at random")
+    groups = sorted({line.group for line in lines})
+    if unknown := sorted(set(test_groups) - set(groups)):
+        raise UserError(f"task.data.test_groups: {', '.join(unknown)} is no group of {source}; they are {', '.join(groups)}")
+    rest = [line for line in lines if line.group not in test_groups]
+    if chosen != "column":
+        wanted = {name: share for name, share in shares.items() if not (test_groups and name == "test")}
+        units = sorted({line.group if chosen == "group" else line.path for line in rest}, key=lambda unit: derive("split", seed, unit))
+        of: dict[str, str] = {}
+        for name, share in wanted.items():
+            left = [unit for unit in units if unit not in of]
+            of |= dict.fromkeys(left[: max(1, round(len(units) * share))], name)
+        rest = [replace(line, split=of.get(line.group if chosen == "group" else line.path, "train")) for line in rest]
+    found = {name: [line for line in rest if line.split == name] for name in SPLITS}
+    if test_groups:
+        found["test"] = [line for line in lines if line.group in test_groups]
+    for name, members in found.items():
+        if not members:
+            what = f"{len(groups)} groups" if chosen == "group" else f"{len(lines)} lines"
+            raise UserError(f"{source}: no line is left for the split {name} of {what} (task.data.split={chosen}); more of them are needed")
+    return found

@@ -1,0 +1,49 @@
+"""What a network without a protein encoder can say of proteins that it never saw: the baselines of the dual encoder.
+
+Legend: B batch, P proteins.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dlhw.errors import UserError
+from dlhw.identity import identity
+from dlhw.models.rbp_residual import RbpResidual
+from dlhw.specs import SequenceSpec, wants
+
+ANSWERS = ("nearest", "mean")
+
+
+class RbpUnseen(RbpResidual):
+    """The network for many proteins, which answers for a protein that it never saw with what it predicts for others.
+
+    Args:
+        answer: ``nearest``: the protein among those trained on with the largest identity of amino acids; ``mean``: the mean of them all.
+        options: see :class:`dlhw.models.rbp_residual.RbpResidual`.
+    """
+
+    shares: Tensor
+
+    def __init__(self, spec: SequenceSpec, *, answer: str = "nearest", **options: Any) -> None:
+        wants(spec, SequenceSpec, "rbp_unseen")
+        super().__init__(spec, **options)
+        if answer not in ANSWERS:
+            raise UserError(f"model.answer={answer} is not one of {', '.join(ANSWERS)}")
+        if answer == "nearest" and not spec.amino_acids:
+            raise UserError("model.answer=nearest compares amino acids, and the data has none: task.data.fasta=FILE is right")
+        trained = [number for number, name in enumerate(spec.proteins) if name not in spec.unseen]
+        shares = torch.eye(spec.outputs)  # column: a protein; rows: whose predictions answer for it, and to which share
+        for number in range(spec.outputs):
+            if number not in trained:
+                shares[number, number] = 0.0
+                if answer == "mean":
+                    shares[trained, number] = 1 / len(trained)
+                else:
+                    own = spec.amino_acids[number]
+                    shares[max(trained, key=lambda other: identity(own, spec.amino_acids[other])), number] = 1.0
+        self.register_buffer("shares", shares, persistent=False)
+
+    def forward(self, bases: Tensor, mask: Tensor) -> Tensor:
+        return super().forward(bases, mask) @ self.shares

@@ -1,0 +1,116 @@
+"""Settings side by side, part by part and in pairs; epochs until a metric passes a value."""
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from harness import ROOT, result
+from scipy.stats import bootstrap
+
+from dlhw.compare import by_setting, differences, first_passing, parts_table, told
+from dlhw.errors import UserError
+from dlhw.results import load_runs, main
+
+PARTS = {"A": (0.5, 0.1), "B": (0.6, 0.3), "C": (0.7, 0.75), "D": (0.2, 0.1)}  # of the models one and two
+
+
+def runs(**more) -> pd.DataFrame:
+    """Two seeds of two models, 0.01 around the values of ``PARTS``."""
+    rows = []
+    for number, model in enumerate(("one", "two")):
+        for seed, shift in ((0, -0.01), (1, 0.01)):
+            row = {"path": "p", "task": "rbp_multi", "model": model, "experiment": "e", "status": "finished", "seed": seed, "epochs": 1}
+            row |= {f"test/spearman:{part}": values[number] + shift for part, values in PARTS.items()}
+            rows.append(row | {"test/spearman": 0.4 - 0.1 * number + shift * (number + 1)} | more)
+    return pd.DataFrame(rows)
+
+
+def test_parts_are_means_over_the_runs_and_the_last_row_over_the_parts():
+    table = parts_table(by_setting(runs()), "spearman", without=["D"])
+    assert table["one"].to_dict() == pytest.approx({"A": 0.5, "B": 0.6, "C": 0.7, "mean of 3": 0.6})
+    assert table["two"].to_dict() == pytest.approx({"A": 0.1, "B": 0.3, "C": 0.75, "mean of 3": 1.15 / 3})
+
+
+def test_a_setting_that_lacks_a_part_has_no_mean_that_looks_like_the_others():
+    frame = runs()
+    frame.loc[frame["model"] == "two", "test/spearman:D"] = math.nan
+    table = parts_table(by_setting(frame), "spearman")
+    assert math.isnan(table.loc["mean of 4", "two"]) and table.loc["mean of 4", "one"] == pytest.approx(0.5)
+    [difference] = differences(by_setting(frame), "spearman")
+    assert difference.estimate.n == 3
+
+
+def test_differences_are_paired_over_parts_with_a_bootstrap_interval():
+    [difference] = differences(by_setting(runs()), "spearman")
+    gains = [two - one for one, two in PARTS.values()]
+    assert (difference.first, difference.second, difference.better, difference.estimate.n) == ("two", "one", 1, 4)
+    assert difference.estimate.mean == pytest.approx(np.mean(gains))
+    theirs = bootstrap((gains,), np.mean, method="percentile", random_state=0).confidence_interval
+    assert (difference.estimate.low, difference.estimate.high) == pytest.approx(theirs, abs=0.02)
+    [difference] = differences(by_setting(runs()), "spearman", without=["A", "B"], against="two")
+    assert difference.first == "one" and difference.estimate.n == 2 and difference.estimate.low is None
+    assert told(difference, "parts") == "one minus two: +0.0250, better in 1 of 2 parts"
+
+
+def test_without_parts_differences_are_paired_over_seeds():
+    frame = runs().drop(columns=[f"test/spearman:{part}" for part in PARTS])
+    [difference] = differences(by_setting(frame), "spearman")
+    assert difference.estimate.mean == pytest.approx(-0.1) and (difference.better, difference.estimate.n) == (0, 2)
+
+
+def test_of_errors_the_lower_is_better():
+    frame = runs().rename(columns=lambda name: name.replace("spearman", "cer"))
+    [difference] = differences(by_setting(frame), "cer")
+    assert difference.second == "two" and difference.better == 1  # one is better in C alone
+
+
+def test_what_cannot_be_compared():
+    settings = by_setting(runs())
+    with pytest.raises(UserError, match="--without: E is no part; there are A, B, C, D"):
+        parts_table(settings, "spearman", ["E"])
+    with pytest.raises(UserError, match="no run has measured pearson on parts"):
+        parts_table(settings, "pearson")
+    with pytest.raises(UserError, match="--against=three is 0 of the settings"):
+        differences(settings, "spearman", against="three")
+    with pytest.raises(UserError, match="test/pearson was measured in 0 settings"):
+        differences(settings, "pearson")
+
+
+def test_the_command_compares_over_seeds_without_torch(trained_runs):
+    code = "import sys; from dlhw.results import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "compare", str(trained_runs), "--metric", "loss"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    losses = load_runs(trained_runs).pivot(index="seed", columns="model.softmax", values="test/loss")
+    gains = losses.iloc[:, 1] - losses.iloc[:, 0]
+    assert f"{gains.abs().mean():.4f}" in done.stdout and "of 2 seeds" in done.stdout
+
+
+def test_the_command_writes_the_parts(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("dlhw.results.load_runs", lambda *folders: runs(monitor="spearman"))
+    assert main(["compare", "outputs", "--without", "D,A", "--csv", str(tmp_path / "parts.csv")]) == 0
+    assert pd.read_csv(tmp_path / "parts.csv", index_col="part").loc["mean of 2", "one"] == pytest.approx(0.65)
+    assert "two minus one" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("metric", "threshold", "expected"), [("val/spearman", 0.3, 2), ("val/spearman", 0.5, math.nan), ("val/loss", 0.8, 3)]
+)
+def test_the_first_epoch_that_passes(tmp_path, metric, threshold, expected):
+    (tmp_path / "metrics.csv").write_text("epoch,val/loss,val/spearman\n0,1.0,\n1,0.9,0.3\n2,0.8,0.4\n3,0.7,0.2\n")
+    assert first_passing(pd.DataFrame({"path": [str(tmp_path)]}), metric, threshold) == pytest.approx([expected], nan_ok=True)
+    with pytest.raises(UserError, match="no run has recorded val/acc"):
+        first_passing(pd.DataFrame({"path": [str(tmp_path)]}), "val/acc", 0.5)
+
+
+def test_the_table_shows_when_a_metric_passes(trained_runs, tmp_path, capsys):
+    reached = min(result(run)["last"]["loss"] for run in map(Path, load_runs(trained_runs)["path"]))
+    assert main(["table", str(trained_runs), "--passes", f"val/loss={reached + 1e-6}", "--csv", str(tmp_path / "t.csv")]) == 0
+    assert "val/epochs to loss=" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"--passes=test/acc=0\.5: a metric of the validation split"):
+        main(["table", str(trained_runs), "--passes", "test/acc=0.5"])

@@ -1,0 +1,220 @@
+"""OCR from a folder of lines to predictions, tables and figures, by CTC and by attention."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from harness import Shell, Starter, assert_same_run
+from PIL import Image
+
+from dlhw import by_group
+from dlhw.data.line_pictures import LineSplit
+from dlhw.data.ocr_digits import DigitLinesData
+from dlhw.data.vocab import Vocab
+from dlhw.edit_distance import count_edits
+from dlhw.errors import UserError
+from dlhw.models.crnn import CRNN
+from dlhw.specs import LineSpec
+from dlhw.tasks.lines import refuse_short_lines
+
+SMALL = (
+    "trainer.max_epochs=2",
+    "trainer.steps_per_epoch=4",
+    "trainer.accelerator=cpu",
+    "trainer.precision=32-true",
+    "task.data.height=16",
+    "task.data.border=2",
+    "task.data.batch_size=8",
+    "model.channels=[4,8]",
+    "model.pools=[[2,2],[4,1]]",
+    "model.hidden=12",
+    "model.layers=1",
+    "task.module.augment={shear:0.2,elastic:1.0,noise:0.05,weight:0.3}",
+)
+
+
+def digits(lines: int = 40) -> DigitLinesData:
+    data = DigitLinesData(height=16, border=0, train_lines=lines, eval_lines=12, longest=5, batch_size=8, eval_batch_size=8)
+    data.setup()
+    return data
+
+
+def rows_of(table: Path, separator: str = ",") -> list[dict[str, str]]:
+    with open(table, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file, delimiter=separator))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Lines of handwritten digits as files, in two books."""
+    place, data = tmp_path_factory.mktemp("pictures") / "lines", digits()
+    rows = ["path\tsplit\ttext"]
+    for split, lines in data.splits.items():
+        for row, ids in enumerate(lines.targets.tolist()):
+            name = f"book{row % 2}/{split}{row:02}.png"
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(lines.picture(row)).save(place / name)
+            rows.append(f"{name}\t{split}\t{Vocab(data.spec.target).decode(ids)}")
+    (place / "labels.tsv").write_text("\n".join(rows) + "\n")
+    return place
+
+
+@pytest.fixture(scope="module")
+def shell_in(starter: Starter, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    return Shell(starter, tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module", params=["crnn_ctc", "ocr_seq2seq"])
+def run(request: pytest.FixtureRequest, shell_in: Shell, folder: Path) -> Path:
+    """A short training of each network."""
+    more = ["model.decoder=12"] if request.param == "ocr_seq2seq" else []
+    shell_in.run("task=ocr", f"task.data.path={folder}", f"model={request.param}", *SMALL, *more)
+    [found] = [place for place in shell_in.runs() if request.param in str(place)]
+    return found
+
+
+def test_a_run_keeps_texts_groups_and_pictures(run, folder):
+    with np.load(run / "predictions.npz") as file:
+        stored = dict(file)
+    table = {row["path"]: row["text"] for row in rows_of(folder / "labels.tsv", "\t") if row["split"] == "test"}
+    assert dict(zip(stored["picture"].tolist(), stored["reference"].tolist(), strict=True)) == table
+    assert all(picture.startswith(group) for picture, group in zip(stored["picture"], stored["group"], strict=True))
+    result = json.loads((run / "result.json").read_text())
+    edits = count_edits(stored["reference"].tolist(), stored["hypothesis"].tolist())
+    assert result["test"]["cer"] == pytest.approx(edits.cer) and result["test"]["wer"] == pytest.approx(edits.wer)
+    assert set(result["data"]) == {"lines", "transcripts"}
+
+
+def test_the_table_of_groups_adds_up(run, capsys):
+    assert by_group.main([str(run), "--csv", str(run.parent / "books.csv")]) == 0
+    assert "book0" in capsys.readouterr().out
+    rows = {row["group"]: row for row in rows_of(run.parent / "books.csv")}
+    assert set(rows) == {"book0", "book1", "all"}
+    sizes = {name: int(row["characters"]) for name, row in rows.items()}
+    weighted = sum(float(rows[name]["cer"]) * sizes[name] for name in ("book0", "book1")) / sizes["all"]
+    assert float(rows["all"]["cer"]) == pytest.approx(weighted)
+    assert float(rows["all"]["cer"]) == pytest.approx(json.loads((run / "result.json").read_text())["test"]["cer"])
+    (run.parent / "other.npz").write_bytes(b"")
+    with pytest.raises(UserError, match="cannot be read"):
+        by_group.main([str(run.parent / "other.npz")])
+
+
+def test_predictions_of_files_are_those_of_the_test_split(run, folder, tmp_path, capsys):
+    from dlhw.predict.command import main
+
+    test = tmp_path / "test"
+    shutil.copytree(folder, test, ignore=shutil.ignore_patterns("train*", "val*"))
+    (test / "book0" / "broken.png").write_bytes(b"<html>404</html>")
+    (test / "book1" / "test01.gt.txt").write_text("a transcript is no picture")
+    with np.load(run / "predictions.npz") as file:
+        expected = dict(
+            zip(file["picture"].tolist(), zip(file["hypothesis"][:, 0].tolist(), np.exp(file["score"][:, 0]), strict=True), strict=True)
+        )
+    output = tmp_path / "out.csv"
+    assert main([f"run={run}", f"input={test}", f"output={output}", "batch_size=5", "beside=true", "device=cpu"]) == 1
+    assert "error: book0/broken.png is not readable as a picture (of no known type); left out" in capsys.readouterr().err
+    rows = rows_of(output)
+    assert {row["file"] for row in rows} == set(expected)
+    for row in rows:
+        text, probability = expected[row["file"]]
+        assert row["text"] == text and float(row["probability"]) == pytest.approx(probability, rel=1e-3, abs=1e-9)
+        letters = json.loads(row["letters"])
+        assert "".join(letter for letter, _ in letters) == text and all(0 <= confidence <= 1 for _, confidence in letters)
+        assert (test / row["file"]).with_suffix(".txt").read_text() == text + "\n"
+    assert (test / "book1" / "test01.gt.txt").read_text() == "a transcript is no picture"
+    one = test / "book0" / "test00.png"
+    assert main([f"run={run}", f"input={one}", f"output={output}", "method=beam", "device=cpu"]) == 0
+    assert len(rows_of(output)) == 1
+
+
+def test_figures_and_tables_of_what_was_learnt(run, folder, tmp_path):
+    from dlhw.explain.command import main
+
+    assert main([f"run={run}", f"output={tmp_path}", "lines=3", "device=cpu"]) == 0
+    drawn = "posteriors.png" if "crnn" in str(run) else "attention.png"
+    for name in ("confusions.png", "worst.png", drawn):
+        assert np.asarray(Image.open(tmp_path / name).convert("L")).std() > 5
+    with np.load(run / "predictions.npz") as file:
+        total = count_edits(file["reference"].tolist(), file["hypothesis"].tolist()).characters
+    assert sum(int(row["times"]) for row in rows_of(tmp_path / "confusions.csv")) == total
+    worst = rows_of(tmp_path / "worst.csv")
+    rates = [int(row["edits"]) / len(row["true"]) for row in worst]
+    assert len(worst) == 3 and rates == sorted(rates, reverse=True)
+
+
+def test_a_finished_run_is_decoded_anew_with_a_language_model(run, folder, capsys):
+    from dlhw.decode import main
+
+    if "crnn" not in str(run):
+        with pytest.raises(UserError, match="lm_weight"):
+            main([str(run), "task.decode.method=beam", "task.decode.lm_weight=0.5"])
+        return
+    with np.load(run / "predictions.npz") as file:
+        shape = file["hypothesis"].shape
+    assert main([str(run), "task.decode.method=beam", "task.decode.width=6", "task.decode.lm_weight=0.5", "task.decode.lm_order=3"]) == 0
+    [found] = (run / "decoded").glob("test_beam_*lm_weight-0.5*.npz")
+    with np.load(found) as file:
+        assert file["hypothesis"].shape == (shape[0], 3) and set(file["group"]) == {"book0", "book1"}
+        assert (np.diff(file["score"], axis=1) <= 0).all()
+    assert by_group.main([str(found)]) == 0 and "cer" in capsys.readouterr().out
+
+
+def test_a_run_in_two_parts_is_the_run_in_one(starter, folder, tmp_path):
+    """Order, bucketing and augmentation go on from where they were."""
+    words = ("task=ocr", f"task.data.path={folder}", "model=crnn_ctc", *SMALL, "optim.schedule=constant", "optim.warmup=0")
+    parts = []
+    for name, epochs in (("whole", ("2",)), ("halves", ("1", "2"))):
+        (tmp_path / name).mkdir()
+        shell = Shell(starter, tmp_path / name)
+        for count in epochs:
+            shell.run(*words, f"trainer.max_epochs={count}")
+        parts.append(shell.only_run())
+    assert_same_run(*parts)
+
+
+def test_lines_too_short_for_ctc_are_named_before_the_first_epoch(shell_in, folder, tmp_path):
+    place = tmp_path / "lines"
+    shutil.copytree(folder, place)
+    Image.new("L", (9, 16), 255).save(place / "book0" / "train00.png")
+    table = place / "labels.tsv"
+    rows = [
+        f"book0/train00.png\ttrain\t{'0011' * 5}" if row.startswith("book0/train00.png") else row for row in table.read_text().splitlines()
+    ]
+    table.write_text("\n".join(rows) + "\n")
+    text = shell_in.run("task=ocr", f"task.data.path={place}", "model=crnn_ctc", *SMALL, status=1)
+    assert "error: train: 1 of 40 lines are too short for their text under CTC: book0/train00.png; the first has 6 steps for 30" in text
+    assert "epoch 1" not in text
+
+
+def test_short_lines_of_other_splits_are_told():
+    spec = LineSpec(16, tuple("ab"), 9)
+    net = CRNN(spec, channels=(4,), pools=((2, 4),), hidden=4, layers=1)
+    lines = LineSplit.of(
+        [np.zeros((width, 16), np.uint8) for width in (12, 12, 11)], Vocab("ab").array(["aba", "aa", "aba"]), ("x", "y", "z")
+    )
+    with pytest.raises(UserError, match=r"train: 1 of 3 lines are too short .*: z; the first has 2 steps for 3 symbols"):
+        refuse_short_lines(net, lines, "train", spec)
+    refuse_short_lines(net, lines, "val", spec)
+
+
+def test_lines_of_digits_share_no_digit_between_splits():
+    one, again, other = digits(), digits(), digits(41)
+    assert one.checksums == again.checksums != other.checksums
+    assert {split: len(lines.widths) for split, lines in one.splits.items()} == {"train": 40, "val": 12, "test": 12}
+    texts = [Vocab(one.spec.target).decode(row) for row in one.splits["train"].targets]
+    assert set("".join(texts)) == set("0123456789 ") and max(len(text.replace(" ", "")) for text in texts) == 5
+    assert all(text == text.strip() and "  " not in text for text in texts)
+    from dlhw.data.digits import split_rows
+
+    rows = [set(part.tolist()) for part in split_rows(1797).values()]
+    assert sum(map(len, rows)) == len(set.union(*rows)) == 1797
+
+
+@pytest.mark.slow
+def test_ctc_reads_lines_of_digits(shell):
+    """Under 2 % character errors on digits that were in no training line."""
+    shell.run("task=ocr_digits", "model=crnn_ctc", "trainer.accelerator=cpu", "trainer.precision=32-true")
+    assert json.loads((shell.only_run() / "result.json").read_text())["test"]["cer"] < 0.02

@@ -1,0 +1,244 @@
+"""Proteins that are never seen: who is held out, what each split then knows, and the networks that answer for them."""
+
+import numpy as np
+import pytest
+import torch
+from Bio.Align import PairwiseAligner, substitution_matrices
+from harness import result
+from rbp_tables import read, table, write_table
+
+from dlhw.data.protein_files import read_embeddings, read_fasta
+from dlhw.data.rbp_sim import RbpSimUnseenData
+from dlhw.data.rna import one_hot
+from dlhw.data.unseen import hide, hold_out
+from dlhw.errors import UserError
+from dlhw.identity import clusters, identity
+from dlhw.models.rbp_dual_encoder import RbpDualEncoder
+from dlhw.models.rbp_residual import RbpResidual
+from dlhw.models.rbp_unseen import RbpUnseen
+from dlhw.specs import SequenceSpec, pack_vector, spec_from_dict, spec_to_dict, unpack_vector
+
+NAMES = [f"P{number}" for number in range(10)]
+ONE, LIKE_ONE, OTHER = "MKTAYIAKQRQISFVKSHFSRQ", "MKTAYIAKQRQISFVKWHFSRQ", "GGLPWDDNNCEEMVVTTYHPLA"
+BATCHES = {"batch_size": 64, "eval_batch_size": 512}
+
+
+def world(**knobs) -> RbpSimUnseenData:
+    data = RbpSimUnseenData(**{"probes": 200, "families": 5, "members": 4, "unseen": 0.2, **BATCHES, **knobs})
+    data.setup()
+    return data
+
+
+def test_identity_is_the_share_of_the_shorter_sequence():
+    assert identity(ONE, LIKE_ONE) == pytest.approx(21 / 22)
+    assert identity(ONE, ONE[5:15]) == 1.0  # what hangs over costs nothing
+    assert identity(ONE[:8] + ONE[11:], ONE) == 1.0  # nor do gaps count
+    aligner = PairwiseAligner(mode="global", open_gap_score=-11, extend_gap_score=-1, end_gap_score=0)
+    aligner.substitution_matrix = substitution_matrices.load("BLOSUM62")
+    for a, b in ((ONE, OTHER), (LIKE_ONE, OTHER[:9]), ("ACDX", "ACDE")):
+        assert identity(a, b) == aligner.align(a, b)[0].counts().identities / min(len(a), len(b))
+
+
+def test_clusters_hang_together():
+    """The first is like the second, the second like the third, so all three are one cluster though the first is unlike the third."""
+    chain = ["A" * 10 + "C" * 10, "A" * 10 + "W" * 5 + "C" * 5, "A" * 10 + "W" * 10]
+    assert identity(chain[0], chain[2]) < 0.7 <= min(identity(chain[0], chain[1]), identity(chain[1], chain[2]))
+    assert clusters([OTHER, *chain, ONE], 0.7) == [0, 1, 1, 1, 2]
+    assert clusters([ONE, LIKE_ONE, ONE], 1.0) == [0, 1, 0]
+
+
+def test_a_share_is_held_out_for_the_test_and_as_much_to_validate():
+    held = hold_out(NAMES, (), 0.2, "protein", 0.5, seed=0)
+    assert sorted(held.values()) == ["test", "test", "val", "val"]
+    assert held == hold_out(NAMES, (), 0.2, "protein", 0.5, seed=0) != hold_out(NAMES, (), 0.2, "protein", 0.5, seed=1)
+
+
+def test_those_that_are_named_test():
+    held = hold_out(NAMES, (), ["P3", "P7"], "protein", 0.5, seed=0)
+    assert {name for name, split in held.items() if split == "test"} == {"P3", "P7"}
+    assert list(held.values()).count("val") == 2
+
+
+def test_clusters_are_never_torn_apart():
+    sequences = [ONE, LIKE_ONE, OTHER, OTHER[:-1] + "G", ONE[::-1], LIKE_ONE[::-1], OTHER[::-1], ONE[1:] + "W", "W" * 20, "C" * 20]
+    number = dict(zip(NAMES, clusters(sequences, 0.8), strict=True))
+    assert len(set(number.values())) == 6
+    for seed in range(8):
+        held = hold_out(NAMES, sequences, 0.2, "cluster", 0.8, seed)
+        assert len({(number[name], held.get(name)) for name in NAMES}) == 6  # one fate for each cluster
+    held = hold_out(NAMES, sequences, ["P0"], "cluster", 0.8, 0)
+    assert {name for name, split in held.items() if split == "test"} == {"P0", "P1", "P7"}  # its whole cluster
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"unseen": ["P99"]}, "P99 is not among the proteins: P0, P1"),
+        ({"unseen": 0.5}, r"task\.data\.unseen=0\.5 is out of range"),
+        ({"unseen": NAMES[:5]}, "leaves nothing to learn from: of 10 proteins 5 would test"),
+        ({"by": "family"}, r"task\.data\.unseen_by=family is not one of protein, cluster"),
+        ({"by": "cluster"}, r"needs the proteins' amino acids: task\.data\.fasta=FILE"),
+        ({"threshold": 0.0}, r"task\.data\.identity=0\.0 is out of range"),
+    ],
+)
+def test_what_cannot_be_held_out(knobs, message):
+    settings = {"unseen": 0.2, "by": "protein", "threshold": 0.5, **knobs}
+    with pytest.raises(UserError, match=message):
+        hold_out(NAMES, (), settings["unseen"], settings["by"], settings["threshold"], 0)
+
+
+def test_a_split_knows_only_what_is_held_out_for_it():
+    values = np.arange(6, dtype=np.float32).reshape(2, 3)
+    held = {"b": "val", "c": "test"}
+    for split, column in (("train", 0), ("val", 1), ("test", 2)):
+        hidden = hide(values, ["a", "b", "c"], held, split)
+        assert (~np.isnan(hidden)).all(axis=0).tolist() == [column == number for number in range(3)]
+        assert hidden[:, column].tolist() == values[:, column].tolist()
+    assert hide(values, ["a", "b", "c"], {}, "test") is values
+
+
+def test_the_labels_of_unseen_proteins_are_in_no_training_batch():
+    data = world()
+    known = {}
+    for split, part in data.splits.items():
+        there = np.isfinite(part.targets).any(axis=0)
+        known[split] = {name for name, labelled in zip(data.spec.proteins, there, strict=True) if labelled}
+    assert [len(known[split]) for split in ("train", "val", "test")] == [12, 4, 4]
+    assert not known["train"] & known["val"] and not known["train"] & known["test"] and not known["val"] & known["test"]
+    assert set(data.spec.unseen) == known["val"] | known["test"]
+
+
+def test_a_table_with_fasta_and_embeddings(tmp_path):
+    path = write_table(tmp_path / "norm_data.txt", table(200, experiments=3))
+    metadata = tmp_path / "metadata.csv"
+    metadata.write_text("Motif_ID,Protein_name\nEXP1,RBFOX1\nEXP2,QKI\n")
+    fasta = tmp_path / "proteins.fasta"
+    fasta.write_text(f">sp|EXP1|X_HUMAN one\n{ONE[:10].lower()}\n{ONE[10:]}*\n>QKI\n{OTHER}\n>EXP3\n{LIKE_ONE}\n>unused\nMK\n")
+    np.savez(tmp_path / "vectors.npz", RBFOX1=np.array([1.0, 2.0]), EXP2=np.array([0.1, -3.0]), EXP3=np.array([0.0, 0.5]))
+    data = read(path, metadata, fasta=str(fasta), embeddings=str(tmp_path / "vectors.npz"), unseen=["QKI"])
+    assert data.spec.proteins == ("RBFOX1", "QKI", "EXP3")
+    assert data.spec.amino_acids == (ONE, OTHER, LIKE_ONE)
+    assert [unpack_vector(text) for text in data.spec.embeddings] == [(1.0, 2.0), (np.float32(0.1), -3.0), (0.0, 0.5)]
+    assert set(data.checksums) == {"norm_data.txt", "proteins.fasta", "vectors.npz"}
+    assert spec_from_dict(spec_to_dict(data.spec)) == data.spec
+    assert len(data.spec.unseen) == 2 and "QKI" in data.spec.unseen
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f">A\n{ONE}\n", "has no record of B: one named by protein or experiment is right"),
+        (f">A\n{ONE}\n>B\n{ONE}\n>B\n{OTHER}\n", "has several records of B that differ"),
+        (f">A\n{ONE}\n>B\n\n", "the sequence of B is empty"),
+        (f">A\n{ONE}\n>B\nMK1T\n", "the sequence of B .*characters that are no letters"),
+    ],
+)
+def test_wrong_fasta(tmp_path, text, message):
+    (tmp_path / "proteins.fasta").write_text(text)
+    with pytest.raises(UserError, match=message):
+        read_fasta(tmp_path / "proteins.fasta", {"A": "A", "B": "B"})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,x,y\nA,1,2\n", "has no vector of B"),
+        ("name,x,y\nA,1,2\nA,3,4\nB,1,1\n", "A stands in it more than once"),
+        ("name,x,y\nA,1,2\nB,1,\n", "the vector of B is not like that of the others: 2 finite numbers"),
+        ("name,x,y\nA,1,2\nB,1,two\n", "cannot be read as vectors"),
+    ],
+)
+def test_wrong_embeddings(tmp_path, text, message):
+    (tmp_path / "vectors.csv").write_text(text)
+    with pytest.raises(UserError, match=message):
+        read_embeddings(tmp_path / "vectors.csv", {"A": "A", "B": "B"})
+    with pytest.raises(UserError, match="cannot be read as vectors"):
+        read_embeddings(tmp_path / "none.npz", {"A": "A"})
+
+
+def test_a_vector_survives_as_text():
+    assert unpack_vector(pack_vector([0.5, -1e30, 3.25])) == (0.5, np.float32(-1e30), 3.25)
+
+
+SPEC = SequenceSpec(20, ("P1", "P2", "P3", "P4"), (ONE, OTHER, LIKE_ONE, OTHER[:-2] + "WW"), unseen=("P3", "P4"))
+
+
+def probes() -> tuple[torch.Tensor, torch.Tensor]:
+    return one_hot(torch.randint(0, 4, (5, 20), generator=torch.Generator().manual_seed(0)))
+
+
+@pytest.mark.parametrize(("answer", "expected"), [("nearest", [[0], [1], [0], [1]]), ("mean", [[0], [1], [0, 1], [0, 1]])])
+def test_baselines_answer_with_the_predictions_for_others(answer, expected):
+    net = RbpUnseen(SPEC, answer=answer).eval()
+    own = RbpResidual.forward(net, *probes())
+    answered = net(*probes())
+    for column, others in enumerate(expected):
+        assert answered[:, column].tolist() == pytest.approx(own[:, others].mean(dim=1).tolist(), abs=1e-6)
+    with pytest.raises(UserError, match=r"model\.answer=nearest compares amino acids"):
+        RbpUnseen(SequenceSpec(20, ("P1", "P2")))
+
+
+def test_the_dual_encoder_says_the_same_of_the_same_protein_wherever_it_stands():
+    """A column depends on its protein alone, not on its place: so it can answer for one that had no label."""
+    torch.manual_seed(0)
+    texts = (ONE, OTHER, LIKE_ONE, OTHER[:-2] + "WW")
+    net, turned = (RbpDualEncoder(SequenceSpec(20, tuple("abcd")[::way], texts[::way]), word=2).eval() for way in (1, -1))
+    turned.load_state_dict(net.state_dict())
+    assert torch.allclose(net(*probes()).flip(1), turned(*probes()), atol=1e-6)
+    assert not torch.allclose(net(*probes())[:, 0], net(*probes())[:, 1])
+
+
+def test_words_that_cannot_be_learnt_from_do_not_count():
+    """Words of one trained protein alone, of none, or of all tell nothing about others."""
+    texts = ("MKLVAA", "MKLVCC", "MKLWAA", "MKLWDD", "MKPPPP")
+    net = RbpDualEncoder(SequenceSpec(20, tuple("abcde"), texts, unseen=("e",)), word=2, common=0.0)
+    assert net.proteins.words.tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 1], [0, 0, 1], [0, 0, 0]]  # AA, LV, LW
+
+
+def test_embeddings_are_standardised_over_the_trained_proteins():
+    vectors = [[1.0, 5.0], [3.0, 5.0], [100.0, 6.0]]
+    spec = SequenceSpec(20, ("a", "b", "c"), unseen=("c",), embeddings=tuple(map(pack_vector, vectors)))
+    net = RbpDualEncoder(spec, encoder="embeddings")
+    assert net.proteins.vectors[:, 0].tolist() == [-1, 1, 98]
+    assert net.proteins.vectors[:2, 1].tolist() == [0, 0]  # constant: no division by zero
+    assert net(*probes()).shape == (5, 3)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"encoder": "bert"}, r"model\.encoder=bert is not one of kmer, embeddings"),
+        ({"encoder": "embeddings"}, r"reads embeddings, and the data has none: task\.data\.embeddings=FILE"),
+        ({"word": 9}, r"model\.word=9, model\.common=0\.1: no word of amino acids"),
+        ({"word": 0}, r"model\.word=0 is out of range"),
+        ({"common": 1.0}, r"model\.common=1\.0 is out of range"),
+        ({"queries": 0}, r"model\.queries=0 is out of range"),
+        ({"kernel": 21}, r"model\.kernel=21 is out of range: 1 to 20"),
+        ({"protein_dropout": 1.0}, r"model\.protein_dropout=1\.0 is out of range"),
+    ],
+)
+def test_wrong_knobs(knobs, message):
+    with pytest.raises(UserError, match=message):
+        RbpDualEncoder(SPEC, **{"word": 1, **knobs})
+
+
+def test_a_run_scores_the_unseen_proteins_only(shell):
+    small = ("task.data.probes=300", "task.data.families=5", "task.data.members=4", "trainer.max_epochs=1", "trainer.accelerator=cpu")
+    shell.run("task=rbp_sim_unseen", "model=rbp_dual_encoder", *small)
+    found = result(shell.only_run())
+    scored = {name.partition(":")[2] for name in found["test"] if name.startswith("spearman:")}
+    assert len(scored) == 4 and scored < set(found["spec"]["unseen"]) and len(found["spec"]["unseen"]) == 8
+
+
+@pytest.mark.slow
+def test_unseen_proteins_are_predicted_far_above_the_baselines(shell):
+    """Simulated: their amino acids decide what they bind, so the dual encoder can know, and the baselines cannot."""
+    for model in ("rbp_dual_encoder", "rbp_nearest", "rbp_mean"):
+        shell.run("experiment=rbp/unseen", f"model={model}", "trainer.max_epochs=5", "trainer.accelerator=cpu", "trainer.threads=1")
+    found = {result(run)["model"]: result(run)["test"] for run in shell.runs()}
+    dual, nearest, mean = (found[name]["spearman"] for name in ("rbp_dual_encoder", "rbp_nearest", "rbp_mean"))
+    assert dual > 0.6 and dual - max(nearest, mean) > 0.25
+    proteins = [name for name in found["rbp_mean"] if name.startswith("spearman:")]
+    for other in ("rbp_nearest", "rbp_mean"):
+        wins = sum(found["rbp_dual_encoder"][name] > found[other][name] for name in proteins)
+        assert wins >= 0.9 * len(proteins)
