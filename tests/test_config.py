@@ -21,11 +21,6 @@ GIVEN = {
     "ocr": ["task.data.path=lines"],
     "rbp": ["task.data.protein=RBP04"],
 }
-    "medmnist": ["task.data.flag=breastmnist"],
-    "images": ["task.data.path=pictures"],
-    "ocr": ["task.data.path=lines"],
-    "rbp": ["task.data.protein=RBP04"],
-}
 
 
 def assert_fits(cfg: DictConfig) -> None:
