@@ -59,12 +59,10 @@ PLAN = Plan(
         "Training loss, validation accuracy and test accuracy are drawn over 200 epochs.",
     ],
     experiments=[
-        Experiment(
-            ["experiment=bloodmnist/softmax", "model=cnn_pool"], ["trainer.max_epochs=4", "trainer.steps_per_epoch=30", "seed=0,1,2"]
-        ),
+        Experiment(["experiment=bloodmnist/softmax", "model=cnn_pool"], ["trainer.max_epochs=4", "trainer.steps_per_epoch=30", "seed=0"]),
         Experiment(
             ["experiment=bloodmnist/softmax", "model=cnn", "seed=0,1,2"],
-            ["trainer.max_epochs=4", "trainer.steps_per_epoch=6", "seed=0,1,2"],
+            ["trainer.max_epochs=2", "trainer.steps_per_epoch=6", "seed=0"],
         ),
     ],
     rows=ROWS,

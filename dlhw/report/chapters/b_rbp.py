@@ -7,7 +7,7 @@ from dlhw.report.plan import Curves, Experiment, Metric, Plan, Row
 from dlhw.report.runs import Record
 
 RBP04 = "task.data.protein=RBP04"
-SHORT = ["trainer.max_epochs=2", "trainer.steps_per_epoch=30", "seed=0,1,2"]
+SHORT = ["trainer.max_epochs=2", "task.data.train_probes=3000", "task.data.val_probes=1000", "seed=0"]
 ATTENTION = {"experiment": "rbp/attention"}
 SINGLE = {"experiment": "rbp/single"}
 
@@ -37,13 +37,13 @@ PLAN = Plan(
     experiments=[
         Experiment(["experiment=rbp/single", RBP04], SHORT),
         Experiment(["experiment=rbp/attention", RBP04], SHORT),
-        Experiment(["experiment=rbp/filters", RBP04], SHORT),
-        Experiment(["experiment=rbp/hidden", RBP04], SHORT),
-        Experiment(["task=rbp_multi", "model=rbp_multi", "seed=0,1,2"], SHORT[:2]),
+        Experiment(["experiment=rbp/filters", RBP04], [*SHORT, "model.kernel=6,12", "model.filters=32,64"]),
+        Experiment(["experiment=rbp/hidden", RBP04], [*SHORT, "model.hidden=32,64", "optim.lr=0.001"]),
+        Experiment(["task=rbp_multi", "model=rbp_multi"], SHORT),
         Experiment(["task=rbp_multi", "model=multirbp"], SHORT),
         Experiment(["task=rbp_multi", "model=residualbind"], SHORT),
-        Experiment(["task=rbp_multi", "model=kmer_ridge"], []),
-        Experiment(["experiment=rbp/unseen"], SHORT),
+        Experiment(["task=rbp_multi", "model=kmer_ridge"], SHORT[1:]),
+        Experiment(["experiment=rbp/unseen"], ["trainer.max_epochs=2", "task.data.probes=1000", "seed=0"]),
     ],
     rows=[
         Row("R5", "convolution, RBP04", {**SINGLE, "model": "rbp_cnn"}, {"test/spearman": [0.577, 0.622], "test/pearson": [0.786]}, False),
