@@ -12,10 +12,10 @@ from dlhw.data.rbp_sim import RbpSimUnseenData
 from dlhw.data.rna import one_hot
 from dlhw.data.unseen import hide, hold_out
 from dlhw.errors import UserError
-from dlhw.identity import clusters, identity
 from dlhw.models.rbp_dual_encoder import RbpDualEncoder
 from dlhw.models.rbp_residual import RbpResidual
 from dlhw.models.rbp_unseen import RbpUnseen
+from dlhw.protein_identity import clusters, identity
 from dlhw.specs import SequenceSpec, pack_vector, spec_from_dict, spec_to_dict, unpack_vector
 
 NAMES = [f"P{number}" for number in range(10)]

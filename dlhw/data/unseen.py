@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlhw.errors import UserError
-from dlhw.identity import clusters
+from dlhw.protein_identity import clusters
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from dlhw.errors import UserError
-from dlhw.identity import identity
 from dlhw.models.rbp_residual import RbpResidual
+from dlhw.protein_identity import identity
 from dlhw.specs import SequenceSpec, wants
 
 ANSWERS = ("nearest", "mean")
