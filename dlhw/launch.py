@@ -12,7 +12,7 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from dlhw.config import CONF
 from dlhw.errors import Stopped, UserError
@@ -25,6 +25,8 @@ def hydra_main(run: Callable[[DictConfig], Any]) -> None:
         if flag in sys.argv:  # Hydra wants it before all overrides or after them
             sys.argv.remove(flag)
             sys.argv.insert(1, "--multirun")
+    if "trainer=smoke" in sys.argv and not any(word.startswith("trainer.max_epochs=") for word in sys.argv):
+        sys.argv.append(f"trainer.max_epochs={OmegaConf.load(CONF / 'trainer' / 'smoke.yaml').max_epochs}")  # experiments set their own
     # Threads that wait for work sleep: beside any other process, spinning ones hold up each other. torch reads this when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:

@@ -174,3 +174,10 @@ def test_unknown_target(usual: DictConfig) -> None:
     cfg.model._target_ = "dlhw.models.cnn.NoSuchNetwork"
     with pytest.raises(UserError, match=r"model\._target_=dlhw\.models\.cnn\.NoSuchNetwork does not exist"):
         bind(cfg)
+
+
+def test_a_smoke_run_of_an_experiment_is_short(shell: Shell) -> None:
+    """Although the experiment asks for 8 epochs; but what stands on the command line counts."""
+    small = ("experiment=digits/softmax", "trainer=smoke", "model.channels=[4]", "model.hidden=[8]")
+    assert "epoch 2/2" in shell.run(*small)
+    assert "epoch 3/3" in shell.run(*small, "trainer.max_epochs=3")
