@@ -69,27 +69,20 @@ def estimate(row: Row, metric: Metric, records: Sequence[Record]) -> Estimate | 
 
 
 def results_tables(plan: Plan, records: Sequence[Record]) -> list[Table]:
-    """A line for each row of the plan: the metrics that the reports state, with their figures beside them, then all others."""
-    stated = [metric for metric in plan.metrics if any(metric.quantity in row.reported for row in plan.rows)]
-    columns = ["row", "system", "seeds"]
-    for metric in plan.metrics:
-        columns += [metric.label, *(["reported", "lies"] if metric in stated else [])]
+    """A line for each row and metric of the plan, with the reported figures beside it, then a table of all else that was measured."""
     lines, more = [], []
     for row in plan.rows:
-        head = [row.id, row.label, str(len(select(records, row.where)))]
-        cells = [*head]
-        for metric in plan.metrics:
-            found = estimate(row, metric, records)
-            cells.append(shown(found, metric.digits))
-            if metric in stated:
-                reported = row.reported.get(metric.quantity, ())
-                cells += [" · ".join(f"{value:.{metric.digits}f}" for value in reported) or "-", placed(row, reported, found)]
-        lines.append(cells)
-        more.append([*head, *(shown(estimate(row, metric, records), metric.digits) for metric in plan.more)])
-    tables = [Table(f"{plan.name}-results", f"{plan.title}: results beside the reported ones.", columns, lines, 2, [INTERVALS], wide=1)]
+        seeds = str(len(select(records, row.where)))
+        for metric in row.metrics or plan.metrics:
+            found, reported = estimate(row, metric, records), row.reported.get(metric.quantity, ())
+            said = " · ".join(f"{value:.{metric.digits}f}" for value in reported) or "-"
+            lines.append([row.id, row.label, metric.label, seeds, shown(found, metric.digits), said, placed(row, reported, found)])
+        more.append([row.id, row.label, seeds, *(shown(estimate(row, metric, records), metric.digits) for metric in plan.more)])
+    columns = ["row", "system", "metric", "seeds", "here", "reported", "which lies"]
+    tables = [Table(f"{plan.name}-results", f"{plan.title}: results beside the reported ones.", columns, lines, 3, [INTERVALS], wide=[1])]
     if plan.more:
         columns = ["row", "system", "seeds", *(metric.label for metric in plan.more)]
-        tables.append(Table(f"{plan.name}-more", f"{plan.title}: what else was measured.", columns, more, 2, wide=1))
+        tables.append(Table(f"{plan.name}-more", f"{plan.title}: what else was measured.", columns, more, 2, wide=[1]))
     return tables
 
 
@@ -156,7 +149,9 @@ def claims_table(plan: Plan, verdicts: Sequence[Verdict]) -> Table:
         "Effect: the first setting minus the second over common seeds, as a share of the second where the quantity is marked so; of a "
         "fact, the quantity itself. A claim holds where the whole interval lies on its side and the mean is no less than what matters.",
     ]
-    return Table(f"{plan.name}-claims", f"{plan.title}: what the reports claim, and what the runs say.", columns, rows, 4, notes, wide=1)
+    return Table(
+        f"{plan.name}-claims", f"{plan.title}: what the reports claim, and what the runs say.", columns, rows, 4, notes, wide=[1, 1, 2, 3]
+    )
 
 
 def _matters(claim: Claim) -> str:

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure as Drawing
 @dataclass(frozen=True)
 class Table:
     """Cells of text. ``name`` is its file name, without an ending; the first ``text_columns`` columns hold words, the others numbers,
-    which are not broken into lines. ``wide`` is the column that takes the room that the others leave, if any should.
+    which are not broken into lines. The columns in ``wide`` share the room that the others leave; one that stands there twice gets two
+    parts of it.
     """
 
     name: str
@@ -18,7 +19,7 @@ class Table:
     rows: Sequence[Sequence[str]]
     text_columns: int = 1
     notes: Sequence[str] = ()
-    wide: int | None = None
+    wide: Sequence[int] = ()
 
 
 @dataclass(frozen=True)

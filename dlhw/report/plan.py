@@ -36,7 +36,7 @@ class Metric:
 class Row:
     """A system: its row in the reports, its name, its runs, and by quantity what the reports state (one figure or several groups').
 
-    ``comparable`` is false where our data is not the report's.
+    ``comparable`` is false where our data is not the report's. ``metrics`` are shown in the place of the plan's.
     """
 
     id: str
@@ -44,6 +44,7 @@ class Row:
     where: Where
     reported: Mapping[str, Sequence[float]] = field(default_factory=dict)
     comparable: bool = True
+    metrics: Sequence[Metric] = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Plan:
     asked: Sequence[str]
     experiments: Sequence[Experiment]
     rows: Sequence[Row]
-    metrics: Sequence[Metric]  # of the table beside what is reported
+    metrics: Sequence[Metric]  # of the table beside what is reported, a line each
     more: Sequence[Metric] = ()  # of a second table
     curves: Sequence[Curves] = ()
     drawings: Drawings = lambda records: []

@@ -5,6 +5,7 @@ The same document gives the same bytes.
 
 import csv
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ def as_pdf(document: Document, folder: Path) -> bytes:
         loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     templates.filters["text"] = typst_text
+    templates.filters["breakable"] = breakable
     templates.filters["whole"] = whole
     source = templates.get_template("report.typ.j2").render(document=document)
     root: Any = str(folder.resolve())  # typst's own types want it to be like the source
@@ -83,6 +85,11 @@ def whole(cell: str) -> str:
     """A number with its interval, to be broken into lines before the interval only."""
     number, bracket, interval = cell.partition(" [")
     return number.replace(" ", "\u00a0") + bracket + interval.replace(" ", "\u00a0")
+
+
+def breakable(cell: str) -> str:
+    """Words that may be broken after the signs that join names in code."""
+    return re.sub(r"([(/_=])", "\\1\u200b", cell)
 
 
 def as_csv(table: Table) -> str:

@@ -76,7 +76,7 @@ PLAN = Plan(
     more=[
         Metric("val/spearman", "validation"),
         Metric("passes(val/spearman,0.7)", "epochs to 0.70", 1),
-        Metric("gap(loss)", "loss, validation less training", 3),
+        Metric("gap(loss)", "loss gap", 3),
         Metric("params", "parameters", 0),
         Metric("train_seconds", "training (s)", 0),
     ],

@@ -31,15 +31,18 @@ PLAN = Plan(
             BAHDANAU,
             {"decoded(test_nucleus/cer)": [0.2594, 0.2242, 0.2340], "decoded(test_nucleus/wer)": [0.817, 0.766, 0.757]}
             | {"decoded(test_nucleus/wer@3)": [0.739, 0.634, 0.652]},
+            metrics=[
+                Metric("decoded(test_nucleus/cer)", "CER"),
+                Metric("decoded(test_nucleus/wer)", "WER"),
+                Metric("decoded(test_nucleus/wer@3)", "WER@3"),
+            ],
         ),
         Row("dot", "dot-product attention, greedy", DOT),
         Row("best", "the best network found here, beam of 10", {"experiment": "p2g/best"}),
     ],
     metrics=[Metric("test/cer", "CER"), Metric("test/wer", "WER")],
     more=[
-        Metric("decoded(test_nucleus/cer)", "CER, nucleus"),
-        Metric("decoded(test_nucleus/wer)", "WER, nucleus"),
-        Metric("decoded(test_nucleus/wer@3)", "WER@3, nucleus"),
+        Metric("val/cer", "validation CER"),
         Metric("params", "parameters", 0),
         Metric("train_seconds", "training (s)", 0),
     ],
