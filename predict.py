@@ -1,4 +1,4 @@
-"""Classes and probabilities of pictures: python predict.py run=outputs/digits/cnn_pool/seed-0 input=FILE_OR_FOLDER"""
+"""What a trained network says about pictures, RNA, words or text lines: python predict.py run=RUN_FOLDER input=INPUT"""
 
 from dlhw import command
 from dlhw.predict.command import main

@@ -1,6 +1,7 @@
 """Settings side by side: part by part of the test split (proteins, books), and their paired differences. See ``python -m dlhw.results``.
 
-A part is what a run has measured on its own: ``spearman:RBP04`` is the part RBP04 of the metric ``spearman``.
+A part is what a run has measured on its own: ``spearman:RBP04`` is the part RBP04 of the metric ``spearman``. Runs of one experiment that
+have one protein each, and are else alike, are the parts of one setting.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,38 +11,59 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dlhw.atomic_file import replacing
 from dlhw.config import direction
 from dlhw.errors import UserError
-from dlhw.report.statistics import Estimate, mean_over_seeds
+from dlhw.report.statistics import INTERVAL, Estimate, mean_with_interval
 from dlhw.run_files import read_metrics
 from dlhw.run_folder import METRICS, short_names
-from dlhw.summary import setting_cells, setting_keys, shown_settings, summarize
+from dlhw.summary import cells_with_data, setting_keys, shown_settings, summarize
 
 Values = dict[str, float]  # by the name of a part, or by the seed
+PROTEIN = "task.data.protein"
+EACH = "each alone"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One setting minus another: the mean over what both have, its interval, and in how many of these the first is better."""
+    """One setting minus another: the mean over what both have, its interval, and in how many of these the first is better.
+
+    ``estimate`` is None where the two share nothing.
+    """
 
     first: str
     second: str
-    estimate: Estimate
+    estimate: Estimate | None
     better: int
+    unit: str  # parts or seeds
 
 
 def by_setting(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The finished runs of each setting, from :func:`dlhw.results.load_runs`, by a name made of what tells the settings apart."""
+    runs = _gathered(runs)
     summary = summarize(runs)
-    cells, keys = setting_cells(summary), setting_keys(summary)
+    cells, keys = cells_with_data(summary), setting_keys(summary)
     short = short_names(set(shown_settings(summary)))
     done = runs[runs["status"] == "finished"]
     members = done.merge(summary[keys].reset_index(names="setting"), on=keys)
     names = [
-        " ".join(str(value) if key in ("task", "model", "experiment") else f"{short[str(key)]}={value}" for key, value in row.items())
+        " ".join(
+            str(value) if key in ("task", "model", "experiment", "data") else f"{short[str(key)]}={value}" for key, value in row.items()
+        )
         for row in cells.to_dict("records")
     ]
     return {name: members[members["setting"] == number] for number, name in enumerate(names)}
+
+
+def _gathered(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs, where those of an experiment that have one protein each, and not all the same, no longer differ in it."""
+    parts = [name for name in runs.columns.tolist() if name.startswith("test/") and ":" in name]
+    if PROTEIN not in runs or not parts:
+        return runs
+    measured = runs[parts].notna().T.groupby(lambda name: name.partition(":")[2]).any().T  # (runs, parts)
+    alone = runs[PROTEIN].where(measured.sum(axis=1) == 1)
+    several = alone.groupby(runs["experiment"]).transform("nunique") > 1
+    return runs.assign(**{PROTEIN: runs[PROTEIN].mask(alone.notna() & several, EACH)})
 
 
 def part_values(runs: pd.DataFrame, metric: str, without: Sequence[str] = ()) -> Values:
@@ -77,7 +99,7 @@ def parts_table(settings: Mapping[str, pd.DataFrame], metric: str, without: Sequ
 def differences(
     settings: Mapping[str, pd.DataFrame], metric: str, without: Sequence[str] = (), against: str | None = None
 ) -> list[Difference]:
-    """Each setting minus the one that it is compared with: part by part where there are parts, else seed by seed.
+    """Each setting minus the one that it is compared with: part by part where a setting has several parts, else seed by seed.
 
     Args:
         against: the setting to compare with, a part of its name that no other has; None takes the best.
@@ -85,7 +107,8 @@ def differences(
     Raises:
         UserError: fewer than two settings have values, or ``against`` is not one of them.
     """
-    values = {name: part_values(runs, metric, without) or seed_values(runs, metric) for name, runs in settings.items()}
+    unit = "parts" if _have_parts(settings, metric) else "seeds"
+    values = {name: part_values(runs, metric, without) if unit == "parts" else seed_values(runs, metric) for name, runs in settings.items()}
     values = {name: of_setting for name, of_setting in values.items() if of_setting}
     if len(values) < 2:
         raise UserError(f"there is nothing to compare: test/{metric} was measured in {len(values)} settings; two or more are right")
@@ -101,16 +124,47 @@ def differences(
     for name in values:
         pairs = [(value, values[reference][key]) for key, value in values[name].items() if key in values[reference]]
         gains = [a - b for a, b in pairs if np.isfinite(a) and np.isfinite(b)]
-        if name != reference and gains:
-            found.append(Difference(name, reference, mean_over_seeds(gains), sum(sign * gain > 0 for gain in gains)))
+        if name != reference:
+            estimate = mean_with_interval(gains, unit) if gains else None
+            found.append(Difference(name, reference, estimate, sum(sign * gain > 0 for gain in gains), unit))
     return found
 
 
-def told(difference: Difference, unit: str) -> str:
+def _have_parts(settings: Mapping[str, pd.DataFrame], metric: str) -> bool:
+    """Whether a setting has measured several parts; of a single one the seeds say more."""
+    return any(len(part_values(runs, metric)) > 1 for runs in settings.values())
+
+
+def told(difference: Difference) -> str:
     """A difference on one line."""
     e = difference.estimate
+    if e is None:
+        return f"{difference.first} and {difference.second} share none of their {difference.unit}, so they cannot be compared"
     interval = "" if e.low is None else f" [{e.low:+.4f}, {e.high:+.4f}]"
-    return f"{difference.first} minus {difference.second}: {e.mean:+.4f}{interval}, better in {difference.better} of {e.n} {unit}"
+    return f"{difference.first} minus {difference.second}: {e.mean:+.4f}{interval}, better in {difference.better} of {e.n} {e.over}"
+
+
+def compare(runs: pd.DataFrame, metric: str | None, without: Sequence[str], against: str | None, csv: Path | None) -> None:
+    """Print a metric part by part for each setting, where runs have measured parts, and the paired differences of the settings.
+
+    ``runs`` are those of :func:`dlhw.results.load_runs`; see :func:`parts_table` and :func:`differences` for the rest.
+    """
+    done = runs[runs["status"] == "finished"]
+    if done.empty:
+        raise UserError("none of these runs is finished, so there is nothing to compare")
+    metric = metric or str(done["monitor"].iloc[0])
+    settings = by_setting(done)
+    if _have_parts(settings, metric) or without or csv:
+        shown = parts_table(settings, metric, without)
+        print(f"test {metric}, mean over the runs of a setting\n{shown.to_string(float_format='{:.4f}'.format)}\n")
+        if csv:
+            with replacing(csv) as temporary:
+                shown.to_csv(temporary, index_label="part")
+            print(f"written: {csv}")
+    if len(settings) > 1:
+        for difference in differences(settings, metric, without, against):
+            print(told(difference))
+        print(f"in brackets: 95 % interval of the mean difference ({INTERVAL})")
 
 
 def first_passing(runs: pd.DataFrame, metric: str, threshold: float) -> list[float]:

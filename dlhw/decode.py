@@ -4,6 +4,7 @@ python -m dlhw.decode outputs/p2g/attention task.decode.method=nucleus task.deco
 """
 
 import argparse
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -56,7 +57,7 @@ def combined(run: Run, given: dict[str, Any]) -> "Decode":
     """The run's own decoder with the settings that were given.
 
     Raises:
-        UserError: the run transcribes nothing, or a setting does not exist or is of the wrong type.
+        UserError: the run transcribes nothing, or a setting does not exist, is of the wrong type, or is not for the run's head.
     """
     from dlhw.tasks.transcribe import Transcription
 
@@ -69,7 +70,9 @@ def combined(run: Run, given: dict[str, Any]) -> "Decode":
             raise UserError(f"{PREFIX}{name} is not a setting of the decoders, which are {', '.join(known)}")
         if not isinstance(value, known[name]) and not (known[name] is float and type(value) is int):
             raise UserError(f"{PREFIX}{name}={value} is of the wrong type: {known[name].__name__} is right")
-    return replace(own, **given)
+    settings = replace(own, **given)
+    run.task.head.check(settings)
+    return settings
 
 
 def data_of(run: Run, data_root: str) -> "ArrayData":
@@ -111,10 +114,10 @@ def decoded(
     }
 
 
-def named(settings: "Decode", split: str) -> str:
-    """The name of a result: the split, the method, and what of its settings differs from the usual."""
-    usual, not_used = type(settings)(), {"method", "validation", *NOT_USED[settings.method]}
-    changed = [f"{key}-{value}" for key, value in asdict(settings).items() if key not in not_used and value != getattr(usual, key)]
+def named(settings: "Decode", own: "Decode", split: str) -> str:
+    """The name of a result: the split, the method, and what of its settings differs from the run's own."""
+    not_used = {"method", "validation", *NOT_USED[settings.method]}
+    changed = [f"{key}-{value}" for key, value in asdict(settings).items() if key not in not_used and value != getattr(own, key)]
     return "_".join([split, settings.method, *changed])
 
 
@@ -135,15 +138,15 @@ def run_folders(folders: Sequence[str]) -> list[Path]:
 
 
 def each(folders: Sequence[Path], given: dict[str, Any], options: argparse.Namespace) -> Iterator[tuple[Path, dict[str, float]]]:
-    """Score every run by itself, write the result into its folder, and give it."""
+    """Score every run by itself, write the result into its folder, and give it; wrong settings are refused before the first is scored."""
     data: dict[str, ArrayData] = {}
-    for folder in folders:
-        run = load_run(folder, options.device)
-        settings = combined(run, given)
+    runs = [load_run(folder, options.device) for folder in folders]
+    for folder, run, settings in [(folder, run, combined(run, given)) for folder, run in zip(folders, runs, strict=True)]:
+        own = run.task.decode
         key = json.dumps(run.result["data"]) + str(run.config.task.data)
         data[key] = data[key] if key in data else data_of(run, options.data_root)
         metrics, predictions = decoded(run, data[key], options.split, settings, run.task.evaluated)
-        write(folder / DECODED, named(settings, options.split), {"decode": asdict(settings), options.split: metrics}, predictions)
+        write(folder / DECODED, named(settings, own, options.split), {"decode": asdict(settings), options.split: metrics}, predictions)
         print(folder, shown(metrics), flush=True)
         yield folder, metrics
 
@@ -156,14 +159,20 @@ def together(folders: Sequence[Path], given: dict[str, Any], options: argparse.N
     first = runs[0]
     if others := [str(run.folder) for run in runs if run.spec != first.spec or run.result["data"] != first.result["data"]]:
         raise UserError(f"an ensemble is of runs on the same data; {', '.join(others)} has other data than {first.folder}")
-    settings = combined(first, given)
+    settings, own = combined(first, given), first.task.decode
     net = Ensemble([run.task.evaluated for run in runs]).eval()
     metrics, predictions = decoded(first, data_of(first, options.data_root), options.split, settings, net)
     members = [str(folder) for folder in folders]
     result = {"ensemble": members, "decode": asdict(settings), options.split: metrics}
     place = folders[0].parent / DECODED
-    write(place, f"ensemble-of-{len(runs)}_{named(settings, options.split)}", result, predictions)
+    write(place, f"{ensemble_name(folders)}_{named(settings, own, options.split)}", result, predictions)
     print(f"ensemble of {len(runs)}:", shown(metrics))
+
+
+def ensemble_name(folders: Sequence[Path]) -> str:
+    """The number of members and, since as many others would make another ensemble, a digest of their folders' names."""
+    members = sorted(f"{folder.parent.name}/{folder.name}" for folder in map(Path.resolve, folders))
+    return f"ensemble-of-{len(members)}-{hashlib.sha256(chr(10).join(members).encode()).hexdigest()[:6]}"
 
 
 def shown(metrics: dict[str, float]) -> str:

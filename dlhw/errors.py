@@ -1,8 +1,16 @@
 """What a user is told when something is wrong: one sentence, no stack trace."""
 
+from collections.abc import Sequence
+
 
 class UserError(Exception):
     """A wrong input, setting or file: says what is wrong, where, and what would be right."""
+
+
+def listed(names: Sequence[str], most: int = 20) -> str:
+    """Names for a message; of many, the first ones and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 class Diverged(UserError):

@@ -6,6 +6,8 @@ from operator import eq
 
 from Bio.Align import PairwiseAligner, substitution_matrices
 
+STAND_INS = str.maketrans("UOJ", "CKL")  # selenocysteine, pyrrolysine, leucine or isoleucine: BLOSUM62 knows all other letters
+
 
 @cache
 def _aligner() -> PairwiseAligner:
@@ -19,6 +21,7 @@ def _aligner() -> PairwiseAligner:
 @cache
 def identity(one: str, other: str) -> float:
     """The share of the shorter sequence's amino acids that are the same in the best alignment, 0 to 1 (CD-HIT's definition)."""
+    one, other = one.translate(STAND_INS), other.translate(STAND_INS)
     if one == other:
         return 1.0
     equal, (place_one, place_other) = 0, (0, 0)
@@ -29,12 +32,18 @@ def identity(one: str, other: str) -> float:
     return equal / min(len(one), len(other))
 
 
-def clusters(sequences: Sequence[str], threshold: float) -> list[int]:
-    """The number of each sequence's cluster: sequences at or above the threshold are linked, and a cluster is all that hangs together."""
+def clusters(sequences: Sequence[str], threshold: float, proteins: Sequence[str] = ()) -> list[int]:
+    """The number of each sequence's cluster: sequences at or above the threshold are linked, and a cluster is all that hangs together.
+
+    Those of the same protein are linked in any case, where ``proteins`` names the protein of each.
+    """
+    names = proteins or range(len(sequences))
     cluster = list(range(len(sequences)))
     for one in range(len(sequences)):
         for other in range(one):
-            if cluster[one] != cluster[other] and identity(sequences[other], sequences[one]) >= threshold:
+            if cluster[one] == cluster[other]:
+                continue
+            if names[one] == names[other] or identity(sequences[other], sequences[one]) >= threshold:
                 cluster = [cluster[other] if number == cluster[one] else number for number in cluster]
     numbers = {number: place for place, number in enumerate(dict.fromkeys(cluster))}
     return [numbers[number] for number in cluster]

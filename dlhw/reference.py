@@ -24,6 +24,9 @@ from dlhw.summary import headline, setting_cells, summarize, with_spread
 REFERENCE, README = Path("outputs/reference"), Path("README.md")
 COMPACT = "predictions.csv.gz"  # text, because a repository is no place for binary arrays
 TEXT = ":text"  # ends the name of a column of text
+EMBEDDED = ("digits", "ocr_digits", "rbp_sim", "rbp_sim_unseen")  # tasks whose data comes with the project
+OF_THE_DATA = ("targets", "measured", "reference", "picture")  # arrays that are parts of other sets, which are not ours to give away
+MOST = 1_000_000  # bytes of one run's predictions; larger ones are left out
 BEGIN, END = "<!-- results: python -m dlhw.reference readme -->", "<!-- end of results -->"
 
 
@@ -31,7 +34,8 @@ def keep(folders: Sequence[str | Path], reference: Path = REFERENCE) -> list[Pat
     """Copy the finished runs below ``folders`` to ``reference/<experiment>/<run>``: settings, result, metrics, test predictions,
     and the scores that other decoders gave.
 
-    Returns the folders that were written.
+    Of predictions for data that does not come with the project, what was to be predicted is left out; predicted intensities keep four
+    digits; what is larger than ``MOST`` is not kept. Returns the folders that were written.
     """
     runs = load_runs(*folders)
     kept = []
@@ -41,13 +45,25 @@ def keep(folders: Sequence[str | Path], reference: Path = REFERENCE) -> list[Pat
         for name in (CONFIG, RESULT, METRICS):
             shutil.copyfile(source / name, target / name)
         with np.load(source / PREDICTIONS, allow_pickle=False) as arrays:
-            write_compact(target / COMPACT, dict(arrays))
+            left_out = () if run["task"] in EMBEDDED else OF_THE_DATA
+            write_compact(target / COMPACT, {name: _short(name, array) for name, array in arrays.items() if name not in left_out})
+        if (target / COMPACT).stat().st_size > MOST:
+            (target / COMPACT).unlink()
         for here, there in ((source, target), (source.parent, target.parent)):  # of the run, and of ensembles that it is in
             for path in (here / DECODED).glob("*.json"):
                 (there / DECODED).mkdir(exist_ok=True)
                 shutil.copyfile(path, there / DECODED / path.name)
         kept.append(target)
     return kept
+
+
+def _short(name: str, array: np.ndarray) -> np.ndarray:
+    """Predicted intensities with four digits."""
+    if name != "predicted":
+        return array
+    with np.errstate(divide="ignore"):
+        place = 10.0 ** (3 - np.floor(np.log10(np.abs(array.astype(np.float64)))))
+    return np.where(np.isfinite(place), np.round(array * place) / place, array).astype(np.float32)
 
 
 def write_compact(path: Path, arrays: dict[str, np.ndarray]) -> None:

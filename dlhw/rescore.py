@@ -26,7 +26,11 @@ def rescore(spec: Mapping[str, Any], settings: Mapping[str, Any], predictions: A
         spec: of ``result.json``.
         settings: the run's flattened configuration.
         predictions: as the run stored them, or rows of them.
+
+    Empty where what was to be predicted is not among the predictions.
     """
+    if not {"targets", "measured", "reference"} & predictions.keys():
+        return {}
     match spec["spec"]:
         case "ImageSpec":
             values = _classified(spec["labels"], len(spec["classes"]), predictions["probabilities"], predictions["targets"])

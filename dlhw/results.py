@@ -18,13 +18,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from dlhw import command
 from dlhw.atomic_file import replacing
-from dlhw.compare import by_setting, differences, first_passing, part_values, parts_table, told
+from dlhw.compare import compare, first_passing
 from dlhw.config import bind, check
 from dlhw.errors import UserError
-from dlhw.run_files import read_config, read_result
+from dlhw.run_files import is_simulated, read_config, read_result
 from dlhw.run_folder import BEST, CONFIG, NOT_IDENTITY, RESULT, flatten
 from dlhw.specs import spec_from_dict
-from dlhw.summary import HEAD, MEASURED, SPLITS, TAIL, headline, setting_cells, summarize, with_spread
+from dlhw.summary import HEAD, MEASURED, SPLITS, TAIL, cells_with_data, headline, summarize, with_spread
 
 if TYPE_CHECKING:
     from dlhw.tasks.supervised import SupervisedTask
@@ -48,7 +48,8 @@ def load_runs(*folders: str | Path) -> pd.DataFrame:
     """One row per run found anywhere below ``folders``, sorted by path; a copy of a finished run is left out.
 
     Columns: path, task, model, experiment, status, seed; the settings that differ among the runs, by their dotted keys; metrics as
-    ``val/*`` and ``test/*`` (of the best epoch) and ``last/*`` (validation, last epoch); epochs, params, train_seconds and so on.
+    ``val/*`` and ``test/*`` (of the best epoch) and ``last/*`` (validation, last epoch); epochs, params, train_seconds and so on;
+    ``simulated``, whether the data was made up.
     A metric that was no finite number is NaN. A run that is not finished has its settings only, and where it has failed the message.
 
     Raises:
@@ -65,7 +66,7 @@ def load_runs(*folders: str | Path) -> pd.DataFrame:
         seen.add(content)
         settings.append(read_settings(folder))
         row: dict[str, Any] = {key: result.get(key) for key in (*HEAD, *TAIL)}
-        row |= {"path": str(folder), "seed": settings[-1]["seed"]}
+        row |= {"path": str(folder), "seed": settings[-1]["seed"], "simulated": is_simulated(result)}
         for split in SPLITS:
             row |= {f"{split}/{name}": math.nan if value is None else value for name, value in result.get(split, {}).items()}
         rows.append(row)
@@ -179,7 +180,7 @@ def table(folders: Sequence[str], metrics: Sequence[str] | None, csv: Path | Non
         raise UserError(
             f"--metrics: {', '.join(unknown)} was not measured; there are {', '.join(name for name in measured if '/' in name)}"
         )
-    cells = setting_cells(summary)
+    cells = cells_with_data(summary)
     for name in [*names, *passing]:
         cells[name] = [f"{with_spread(row, name)} ({row[f'{name} n']})" for row in summary.to_dict("records")]
     print(cells.to_string(index=False))
@@ -197,28 +198,6 @@ def _is_number(text: str) -> bool:
         return math.isfinite(float(text))
     except ValueError:
         return False
-
-
-def compare(folders: Sequence[str], metric: str | None, without: Sequence[str], against: str | None, csv: Path | None) -> None:
-    """Print a metric part by part for each setting, where runs have measured parts, and the paired differences of the settings."""
-    runs = load_runs(*folders)
-    done = runs[runs["status"] == "finished"]
-    if done.empty:
-        raise UserError(f"no run below {', '.join(folders)} is finished")
-    metric = metric or str(done["monitor"].iloc[0])
-    settings = by_setting(done)
-    parts = any(part_values(of_setting, metric) for of_setting in settings.values())
-    if parts or without or csv:
-        shown = parts_table(settings, metric, without)
-        print(f"test {metric}, mean over the runs of a setting\n{shown.to_string(float_format='{:.4f}'.format)}\n")
-        if csv:
-            with replacing(csv) as temporary:
-                shown.to_csv(temporary, index_label="part")
-            print(f"written: {csv}")
-    if len(settings) > 1:
-        for difference in differences(settings, metric, without, against):
-            print(told(difference, "parts" if parts else "seeds"))
-        print("in brackets: 95 % bootstrap interval of the mean difference, from three pairs on")
 
 
 def main(arguments: list[str]) -> int:
@@ -247,7 +226,7 @@ def main(arguments: list[str]) -> int:
     if options.command == "table":
         table(options.folders, options.metrics, options.csv, options.passes)
     else:
-        compare(options.folders, options.metric, options.without, options.against, options.csv)
+        compare(load_runs(*options.folders), options.metric, options.without, options.against, options.csv)
     return 0
 
 

@@ -6,6 +6,7 @@ They are written whole or not at all, so a damaged one was damaged by something 
 import csv
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,11 @@ def read_config(folder: Path) -> DictConfig:
 def write_result(folder: Path, result: dict[str, Any]) -> None:
     """Write ``result.json``; ``null`` stands for a metric that is no finite number, because JSON has none of those."""
     write_text(folder / RESULT, json.dumps(_finite(result), indent=2, allow_nan=False) + "\n")
+
+
+def is_simulated(result: Mapping[str, Any]) -> bool:
+    """Whether the data of a ``result.json`` was made up."""
+    return bool(result.get("notes", {}).get("simulated"))
 
 
 def _finite(value: Any) -> Any:

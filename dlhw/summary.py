@@ -7,7 +7,7 @@ import pandas as pd
 
 # Columns of load_runs beside the settings and the metrics; before them and after them.
 HEAD = ("path", "task", "model", "experiment", "status", "seed")
-TAIL = ("monitor", "epochs", "best_epoch", "params", "train_seconds", "samples_per_second", "device", "precision", "message")
+TAIL = ("monitor", "epochs", "best_epoch", "params", "train_seconds", "samples_per_second", "device", "precision", "simulated", "message")
 MEASURED = ("epochs", "params", "train_seconds", "samples_per_second")  # of TAIL: what is averaged over seeds beside the metrics
 SPLITS = ("val", "test", "last")
 HEADLINE = (
@@ -28,8 +28,9 @@ def summarize(frame: pd.DataFrame) -> pd.DataFrame:
     """One row per setting of the finished runs in ``frame``, from :func:`load_runs`: runs that differ in their seed only are one setting.
 
     Columns: experiment, task, model and the settings that differ (those that the model, the task or a ``_target_`` implies are left out);
-    ``n``, the number of runs; for each metric, and for params, train_seconds and so on, ``<name>``, the mean, ``<name> sd``, the sample
-    standard deviation (NaN for one run), and ``<name> n``, the number of runs that have a value.
+    ``n``, the number of runs; ``simulated``, whether the data was made up; for each metric, and for params, train_seconds and so on,
+    ``<name>``, the mean, ``<name> sd``, the sample standard deviation (NaN for one run), and ``<name> n``, the number of runs that have
+    a value.
     """
     done = frame[frame["status"] == "finished"]
     keys = ["experiment", "task", "model", *_telling(done)]
@@ -37,7 +38,7 @@ def summarize(frame: pd.DataFrame) -> pd.DataFrame:
     groups = done.groupby(keys, dropna=False, sort=False)
     numbers = groups[measured].agg(["mean", "std", "count"])
     numbers.columns = [name + ending for name in measured for ending in ("", " sd", " n")]
-    table = pd.concat([groups.size().rename("n"), numbers], axis=1).reset_index()
+    table = pd.concat([groups.size().rename("n"), groups["simulated"].any(), numbers], axis=1).reset_index()
     return table.sort_values(keys, key=lambda c: c if pd.api.types.is_numeric_dtype(c) else c.astype(str), ignore_index=True)
 
 
@@ -69,6 +70,12 @@ def shown_settings(summary: pd.DataFrame) -> list[str]:
 def setting_cells(summary: pd.DataFrame) -> pd.DataFrame:
     """The columns of :func:`shown_settings` as text; ``-`` where a setting is null or not there."""
     return summary[shown_settings(summary)].convert_dtypes().map(lambda value: "-" if pd.isna(value) else str(value))
+
+
+def cells_with_data(summary: pd.DataFrame) -> pd.DataFrame:
+    """:func:`setting_cells`, and where data was made up a column ``data``, which says of each row whether it is real or simulated."""
+    cells = setting_cells(summary)
+    return cells.assign(data=summary["simulated"].map({True: "simulated", False: "real"})) if summary["simulated"].any() else cells
 
 
 def headline(summary: pd.DataFrame) -> list[str]:

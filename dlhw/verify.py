@@ -58,9 +58,9 @@ def from_predictions(folder: Path) -> list[Check]:
     """
     result = finished_result(folder)
     predictions = read_predictions(folder)
-    if not predictions:
-        raise UserError(f"{folder} has stored no predictions, so its metrics cannot be computed again")
     found = rescore(result["spec"], read_settings(folder), predictions)
+    if not found:
+        raise UserError(f"{folder} has not stored its predictions beside what was to be predicted, so its metrics cannot be computed again")
     return [Check(f"test/{name}", _number(result["test"], name), value, EXACT) for name, value in found.items() if name in result["test"]]
 
 

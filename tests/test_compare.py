@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from harness import ROOT, result
-from scipy.stats import bootstrap
+from scipy.stats import ttest_1samp
 
 from dlhw.compare import by_setting, differences, first_passing, parts_table, told
 from dlhw.errors import UserError
@@ -24,6 +24,7 @@ def runs(**more) -> pd.DataFrame:
     for number, model in enumerate(("one", "two")):
         for seed, shift in ((0, -0.01), (1, 0.01)):
             row = {"path": "p", "task": "rbp_multi", "model": model, "experiment": "e", "status": "finished", "seed": seed, "epochs": 1}
+            row |= {"simulated": False}
             row |= {f"test/spearman:{part}": values[number] + shift for part, values in PARTS.items()}
             rows.append(row | {"test/spearman": 0.4 - 0.1 * number + shift * (number + 1)} | more)
     return pd.DataFrame(rows)
@@ -44,16 +45,69 @@ def test_a_setting_that_lacks_a_part_has_no_mean_that_looks_like_the_others():
     assert difference.estimate.n == 3
 
 
-def test_differences_are_paired_over_parts_with_a_bootstrap_interval():
+def test_differences_are_paired_over_parts_with_an_interval():
     [difference] = differences(by_setting(runs()), "spearman")
     gains = [two - one for one, two in PARTS.values()]
     assert (difference.first, difference.second, difference.better, difference.estimate.n) == ("two", "one", 1, 4)
     assert difference.estimate.mean == pytest.approx(np.mean(gains))
-    theirs = bootstrap((gains,), np.mean, method="percentile", random_state=0).confidence_interval
-    assert (difference.estimate.low, difference.estimate.high) == pytest.approx(theirs, abs=0.02)
+    theirs = ttest_1samp(gains, 0).confidence_interval(0.95)
+    assert (difference.estimate.low, difference.estimate.high) == pytest.approx(theirs)
     [difference] = differences(by_setting(runs()), "spearman", without=["A", "B"], against="two")
     assert difference.first == "one" and difference.estimate.n == 2 and difference.estimate.low is None
-    assert told(difference, "parts") == "one minus two: +0.0250, better in 1 of 2 parts"
+    assert told(difference) == "one minus two: +0.0250, better in 1 of 2 parts"
+
+
+def single(experiment: str = "each", **more) -> pd.DataFrame:
+    """One run of a third model for each part, 0.1 above the first model, on one protein each."""
+    row = {
+        "path": "p",
+        "task": "rbp",
+        "model": "one",
+        "experiment": experiment,
+        "status": "finished",
+        "seed": 0,
+        "epochs": 1,
+        "simulated": False,
+    }
+    return pd.DataFrame(
+        [
+            row | {"task.data.protein": part, f"test/spearman:{part}": one + 0.1, "test/spearman": one + 0.1} | more
+            for part, (one, _) in PARTS.items()
+        ]
+    )
+
+
+def test_runs_on_one_protein_each_are_the_parts_of_one_setting():
+    frame = pd.concat([runs(**{"task.data.protein": "all"}), single()], ignore_index=True)
+    settings = by_setting(frame[frame["model"] == "one"])
+    assert len(settings) == 2
+    [difference] = differences(settings, "spearman", without=["D"])
+    assert difference.second.startswith("each ") and (difference.estimate.n, difference.estimate.over) == (3, "parts")
+    assert difference.estimate.mean == pytest.approx(-0.1) and difference.better == 0
+    assert len(by_setting(pd.concat([single(), single(**{"optim.lr": 0.1}).assign(seed=1)], ignore_index=True))) == 2
+
+
+def test_runs_on_one_and_the_same_protein_are_compared_over_seeds():
+    frame = runs(**{"task.data.protein": "A"}).drop(columns=[f"test/spearman:{part}" for part in "BCD"])
+    [difference] = differences(by_setting(frame), "spearman")
+    assert (difference.estimate.over, difference.estimate.n) == ("seeds", 2)
+
+
+def test_settings_that_share_no_part_are_named():
+    frame = runs()
+    frame.loc[frame["model"] == "two", [f"test/spearman:{part}" for part in "ABC"]] = math.nan
+    frame.loc[frame["model"] == "one", "test/spearman:D"] = math.nan
+    [difference] = differences(by_setting(frame), "spearman")
+    assert difference.estimate is None and told(difference) == "two and one share none of their parts, so they cannot be compared"
+
+
+def test_simulated_data_is_named(monkeypatch, capsys, tmp_path):
+    frame = pd.concat([runs(monitor="spearman"), runs(monitor="spearman").assign(simulated=True, experiment="sim")], ignore_index=True)
+    monkeypatch.setattr("dlhw.results.load_runs", lambda *folders: frame)
+    assert main(["compare", "outputs"]) == 0
+    assert "sim two simulated minus" in capsys.readouterr().out
+    assert main(["table", "outputs", "--metrics", "spearman", "--csv", str(tmp_path / "t.csv")]) == 0
+    assert capsys.readouterr().out.count(" simulated ") == 2 and pd.read_csv(tmp_path / "t.csv")["simulated"].tolist().count(True) == 2
 
 
 def test_without_parts_differences_are_paired_over_seeds():

@@ -45,6 +45,15 @@ def texts(data: LineData, split: str) -> list[str]:
     return [Vocab(data.spec.target).decode(row) for row in data.splits[split].targets.tolist()]
 
 
+def test_unseen_letters_are_noted(folder, caplog):
+    table = folder / "labels.tsv"
+    table.write_text(table.read_text(encoding="utf-8").replace("b und 3", "b ünd 3ü"), encoding="utf-8")
+    with caplog.at_level("WARNING", "dlhw"):
+        data = read(folder)
+    assert data.notes == {"unseen": {"val": {"letters": {"2": 3}}, "test": {"letters": {"ü": 2, "3": 3}}}}
+    assert "test: 5 letters are in no training line and cannot be read: 3 (U+0033) 3 times, ü (U+00FC) 2 times" in caplog.text
+
+
 def test_the_table_says_what_is_in_which_split(folder):
     data = read(folder)
     assert {split: lines.names for split, lines in data.splits.items()} == {

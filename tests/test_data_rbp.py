@@ -167,6 +167,20 @@ def test_names_come_from_the_metadata(tmp_path):
     assert read(path, tmp_path / "metadata.xlsx", exclude=["A1CF"]).spec.proteins == ("RBFOX1",)
 
 
+def test_a_wrong_name_is_told_before_all_of_a_table_is_read(tmp_path):
+    path = write_table(tmp_path / "t.txt", table(60).assign(Probe_Set="nonesuch"))
+    with pytest.raises(UserError, match=r"^task\.data\.protein: EXP9 is not in"):
+        read(path, protein="EXP9")
+
+
+def test_names_may_be_numbers_and_one_may_stand_alone(tmp_path):
+    path = write_table(tmp_path / "t.txt", table(60, experiments=2).rename(columns={"EXP2": "7"}))
+    assert read(path, protein=7).spec.proteins == read(path, protein=[7]).spec.proteins == ("7",)
+    assert read(path, exclude=7).spec.proteins == read(path, exclude="7").spec.proteins == ("EXP1",)
+    with pytest.raises(UserError, match=r"^task\.data\.protein: 8 is not in .*There are 7, EXP1$"):
+        read(path, protein=8)
+
+
 def test_files_are_looked_for_in_the_data_root_too(tmp_path):
     write_table(tmp_path / "t.txt", table(60))
     assert read("t.txt", data_root=str(tmp_path)).spec.proteins == ("EXP1",)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dlhw.data.rbp_table import read_metadata, read_probes, select
+from dlhw.data.rbp_table import read_experiments, read_metadata, read_probes, select
 from dlhw.errors import UserError
 
 GOOD = "Probe_Set\tRNA_Seq\tEXP1\tEXP2\nSetA\tACGU\t1.5\t-2\nSetB\tGGU\t\t3e2\nSetA\tNAN\tNaN\t0\n"
@@ -27,7 +27,7 @@ def test_a_table_is_read_as_it_stands(write):
     probes = read_probes(write(GOOD))
     assert probes.in_set_b.tolist() == [False, True, False]
     assert probes.sequences == ("ACGU", "GGU", "NAN")  # the last one is a sequence, no missing value
-    assert probes.experiments == ("EXP1", "EXP2")
+    assert probes.experiments == read_experiments(write(GOOD)) == ("EXP1", "EXP2")
     assert probes.intensities.dtype == np.float32
     np.testing.assert_array_equal(probes.intensities, np.array([[1.5, -2], [np.nan, 300], [np.nan, 0]], np.float32))
     zipped = read_probes(write(gzip.compress(GOOD.encode()), "table.tsv.gz"))
@@ -135,12 +135,6 @@ def test_wrong_metadata(write, name, text, message):
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
-@pytest.fixture
-def four(write):
-    """Experiments 1 to 4: one protein, one with two experiments, one without a name."""
-    return read_probes(write("Probe_Set\tRNA_Seq\tEXP1\tEXP2\tEXP3\tEXP4\nSetA\tA\t1\t1\t1\t1\n"))
-
-
 PROTEINS = {"EXP1": "RBFOX1", "EXP2": "A1CF", "EXP3": "A1CF"}
 CHOICES = {
     ("RBFOX1",): {"EXP1": "RBFOX1"},
@@ -150,28 +144,46 @@ CHOICES = {
     ("EXP2", "EXP3"): {"EXP2": "EXP2", "EXP3": "EXP3"},  # both are A1CF, so they go by their own names
     ("all",): {"EXP1": "RBFOX1", "EXP2": "EXP2", "EXP3": "EXP3", "EXP4": "EXP4"},
 }
+EXPERIMENTS = ("EXP1", "EXP2", "EXP3", "EXP4")
+
+
+def names(wanted: tuple[str, ...], left_out: tuple[str, ...] = (), experiments: tuple[str, ...] = EXPERIMENTS) -> dict[str, str]:
+    """Experiments 1 to 4: one protein, one with two experiments, one without a name; what is chosen, and what it goes by."""
+    chosen = select(Path("norm_data.txt"), experiments, PROTEINS, wanted, left_out)
+    assert all(column.protein == PROTEINS.get(column.experiment, column.experiment) for column in chosen)
+    return {column.experiment: column.name for column in chosen}
 
 
 @pytest.mark.parametrize("wanted", CHOICES)
-def test_proteins_are_chosen_by_their_name_or_their_experiment(four, wanted):
-    chosen = select(four, PROTEINS, wanted, ())
-    assert list(chosen.items()) == list(CHOICES[wanted].items())
+def test_proteins_are_chosen_by_their_name_or_their_experiment(wanted):
+    assert list(names(wanted).items()) == list(CHOICES[wanted].items())
 
 
-def test_what_is_left_out_is_not_chosen(four):
-    assert select(four, PROTEINS, ("all",), ("EXP3", "RBFOX1")) == {"EXP2": "A1CF", "EXP4": "EXP4"}
-    assert select(four, PROTEINS, ("A1CF",), ("EXP2",)) == {"EXP3": "A1CF"}
+def test_what_is_left_out_is_not_chosen():
+    assert names(("all",), ("EXP3", "RBFOX1")) == {"EXP2": "A1CF", "EXP4": "EXP4"}
+    assert names(("A1CF",), ("EXP2",)) == {"EXP3": "A1CF"}
 
 
-def test_a_protein_with_several_experiments_asks_which(four):
+def test_a_protein_with_several_experiments_asks_which():
     with pytest.raises(UserError, match=r"^task\.data\.protein=A1CF has several experiments: name one of EXP2, EXP3$"):
-        select(four, PROTEINS, ("A1CF",), ())
+        names(("A1CF",))
 
 
-def test_an_unknown_protein_is_told_with_near_ones(four):
-    with pytest.raises(UserError, match=r"RBFOX2 is not in .*: did you mean RBFOX1\? There are A1CF, EXP1, EXP2, EXP3, EXP4, RBFOX1$"):
-        select(four, PROTEINS, ("RBFOX2",), ())
-    with pytest.raises(UserError, match="nonesuch is not in"):
-        select(four, PROTEINS, ("all",), ("nonesuch",))
-    with pytest.raises(UserError, match="leave no protein to learn"):
-        select(four, PROTEINS, ("RBFOX1",), ("EXP1",))
+UNKNOWN = {
+    (("RBFOX2",), ()): r"^task\.data\.protein: RBFOX2 is not in norm_data\.txt: did you mean RBFOX1\? There are A1CF, EXP1, .*, RBFOX1$",
+    (("rbfox1",), ()): r"^task\.data\.protein: rbfox1 is not in .*: did you mean RBFOX1\? There",
+    (("rbfox",), ()): r"^task\.data\.protein: rbfox is not in .*: did you mean RBFOX1\? There",
+    (("all",), ("nonesuch",)): r"^task\.data\.exclude: nonesuch is not in norm_data\.txt: There are",
+    (("RBFOX1",), ("EXP1",)): r"^task\.data\.protein and task\.data\.exclude leave no protein to learn$",
+}
+
+
+@pytest.mark.parametrize(("wanted", "left_out"), UNKNOWN)
+def test_an_unknown_protein_is_told_with_near_ones(wanted, left_out):
+    with pytest.raises(UserError, match=UNKNOWN[wanted, left_out]):
+        names(wanted, left_out)
+
+
+def test_of_many_proteins_the_first_are_told():
+    with pytest.raises(UserError, match=r"There are (N\d{3}, ){19}N\d{3} and 224 more$"):
+        names(("nonesuch",), (), tuple(f"N{number:03}" for number in range(244)))

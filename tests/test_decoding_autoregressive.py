@@ -62,7 +62,8 @@ INPUTS = torch.arange(50)
 def test_a_beam_that_is_wide_enough_finds_the_best_texts(net: Table, power: float) -> None:
     found = decode(net, INPUTS, Decode("beam", width=200, k=5, length_power=power, max_symbols=LONGEST))
     for number in range(len(INPUTS)):
-        ranked = sorted(net.every_text(number), key=lambda scored: scored[0] / len(scored[1]) ** power, reverse=True)[:5]
+        every = net.every_text(number)  # those that were cut come behind those that end
+        ranked = sorted(every, key=lambda scored: (scored[1][-1] == EOS, scored[0] / len(scored[1]) ** power), reverse=True)[:5]
         assert [text(row) for row in found.ids[number]] == [best for _, best in ranked]
         assert found.scores[number].tolist() == pytest.approx([score for score, _ in ranked])
 
@@ -75,7 +76,9 @@ def test_a_beam_of_one_is_greedy(net: Table) -> None:
     torch.testing.assert_close(greedy.confidence, narrow.confidence, check_dtype=False)
 
 
-def test_wider_beams_find_no_worse_texts_on_average(net: Table) -> None:
+def test_wider_beams_find_no_worse_texts_on_average() -> None:
+    net = Table(50)
+    net.table[:, LONGEST - 1, :, FIRST:] -= 1e4  # every text ends in time
     means = [float(decode(net, INPUTS, Decode("beam", width=w, k=1, max_symbols=LONGEST)).scores.mean()) for w in (1, 2, 5, 100)]
     assert means == sorted(means)
     assert means[0] < means[-1]
@@ -108,7 +111,10 @@ def test_confidence_is_the_probability_of_each_symbol_of_the_answer(net: Table, 
 
 def test_fewer_texts_than_asked_for_are_told_by_their_score() -> None:
     found = decode(Table(1), torch.zeros(1, dtype=torch.long), Decode("beam", width=8, k=8, max_symbols=1))
-    assert found.scores.isfinite().sum() == SYMBOLS + 1  # one symbol or none
+    exists = found.scores.isfinite()
+    assert exists.sum() == SYMBOLS + 1  # one symbol or none
+    assert not found.ids[~exists].any()
+    assert found.ids[0, 0].tolist() == [EOS]  # all others were cut
 
 
 def smallest_set(p: list[float], share: float) -> set[int]:

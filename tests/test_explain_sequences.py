@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from harness import Shell, Starter
+from harness import Shell, Starter, result
 from rbp_tables import MOTIF, random_rna, table, write_table
 from scipy.stats import entropy
 from torch import nn
@@ -24,6 +24,7 @@ from dlhw.explain.command import main
 from dlhw.explain.sequences import Options, Report, explain_kmers
 from dlhw.explain.sequences_filters import find_filters, meme
 from dlhw.explain.sequences_network import Network
+from dlhw.layers.masked import BatchNorm
 from dlhw.models.multirbp import MultiRBP
 from dlhw.models.rbp_bilstm import RbpBiLSTM
 from dlhw.models.rbp_cnn import RbpCNN
@@ -88,8 +89,16 @@ def test_the_filter_of_a_known_motif(codes):
 
 @pytest.mark.parametrize("kind", ["cnn", "attention", "residual", "multirbp", "residualbind"])
 def test_sites_are_found_by_brute_force_too(kind, codes):
-    """Each filter laid on each place that it has room for."""
+    """Each filter laid on each place that it has room for; what is above 0 after the batch normalisation, where there is one."""
     network = untrained(kind)
+    norms = [layer for layer in network.net.modules() if isinstance(layer, BatchNorm)]
+    for values in (values for layer in norms for values in (layer.weight, layer.bias, layer.running_mean)):
+        torch.nn.init.normal_(values)
+    scale, shift, done = torch.ones(1), torch.zeros(1), 0
+    if norms:  # the first is that of the convolutions over the bases, side by side
+        ones, zeros = torch.ones(1, norms[0].num_features, 1), torch.zeros(1, norms[0].num_features, 1)
+        shift = norms[0](zeros).detach().flatten()
+        scale = norms[0](ones).detach().flatten() - shift
     found = {(one.convolution, one.number): one for one in find_filters(network, codes[:40], codes[:5])}
     assert len(found) == sum(conv.out_channels for conv in network.convolutions()) > 0
     for place, conv in enumerate(network.convolutions()):
@@ -97,6 +106,8 @@ def test_sites_are_found_by_brute_force_too(kind, codes):
         bias = 0.0 if conv.bias is None else conv.bias[0].item()
         windows = [s[at : at + weight.shape[2]] for s in decode(codes[:40]) for at in range(len(s) - weight.shape[2] + 1)]
         said = [bias + sum(weight[0, "ACGU".index(base), k] for k, base in enumerate(window)) for window in windows]
+        said = [float(scale[done]) * value + float(shift[done]) for value in said]
+        done += conv.out_channels if norms else 0
         sites = [window for window, value in zip(windows, said, strict=True) if value > 0 and value > max(said) / 2]
         counts = [[sum(site[k] == base for site in sites) for base in "ACGU"] for k in range(weight.shape[2])]
         assert found[place, 0].sites == len(sites) and found[place, 0].counts.tolist() == counts
@@ -325,6 +336,17 @@ def test_one_protein_of_several_and_own_sequences(runs, tmp_path, monkeypatch, c
     assert sum(float(row["attention"]) for row in rows) == pytest.approx(2, abs=1e-4)
     with pytest.raises(UserError, match=r"^protein= is none of this run: name one of EXP1, EXP2$"):
         explained(monkeypatch, run, tmp_path)
+
+
+def test_a_seen_protein_of_a_run_with_unseen_ones(starter, tmp_path, monkeypatch):
+    """Its values are hidden from the test split of the run, but they were measured."""
+    shell = Shell(starter, tmp_path)
+    write_table(tmp_path / "norm_data.txt", table(400, experiments=3))
+    shell.run(*SMALL, "task.data.protein=all", "task.data.unseen=[EXP3]", "model=rbp_cnn", "model.filters=2", "trainer=smoke")
+    run = shell.only_run()
+    [seen] = {*result(run)["spec"]["proteins"]} - {*result(run)["spec"]["unseen"]}
+    summary = explained(monkeypatch, run, tmp_path / "out", f"protein={seen}", "k=3", "probes=0", "backgrounds=2")
+    assert summary["kmers"]["measured"] in MOTIF
 
 
 def test_without_an_output_everything_lies_in_the_run(runs, monkeypatch):

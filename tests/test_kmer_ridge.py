@@ -101,6 +101,11 @@ def test_what_cannot_be_done_with_a_closed_form_is_refused(shell):
     assert "optim.ema averages over gradient steps" in shell.run(*SMALL, "optim.ema=0.9", status=1)
 
 
+def test_unseen_proteins_are_refused():
+    with pytest.raises(UserError, match=r"^model=kmer_ridge solves each protein from its own values.*task\.data\.unseen=null$"):
+        KmerRidge(SequenceSpec(21, ("P1", "P2"), unseen=("P2",)))
+
+
 @pytest.mark.parametrize(("knob", "value"), [("longest", 0), ("longest", 7), ("penalties", []), ("penalties", [0.0])])
 def test_knobs_out_of_range(knob, value):
     with pytest.raises(UserError, match=rf"model\.{knob}="):

@@ -9,6 +9,7 @@ from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
 from dlhw.data.rna import encode, one_hot
 from dlhw.errors import UserError
+from dlhw.models.multirbp import MultiRBP
 from dlhw.models.rbp_bilstm import AttentionPool, RbpBiLSTM
 from dlhw.models.rbp_cnn import RbpCNN
 from dlhw.models.rbp_residual import RbpResidual
@@ -108,6 +109,14 @@ def test_parameters(model, parameters, expected):
     assert size(network([f"model={model}"], ONE)) == parameters == expected
 
 
+@pytest.mark.parametrize("kind", [RbpCNN, RbpResidual, MultiRBP])
+def test_the_names_of_the_last_layers_are_those_in_checkpoints(kind):
+    """Dropout and ReLU count, so that weights of finished runs load."""
+    weights = {name: list(weight.shape) for name, weight in kind(THREE, hidden=(5, 6)).state_dict().items() if name.startswith("head.")}
+    assert list(weights) == [f"head.{number}.{part}" for number in (1, 4, 7) for part in ("weight", "bias")]
+    assert [weights[f"head.{number}.weight"][0] for number in (1, 4, 7)] == [5, 6, 3]
+
+
 def test_the_cnn_against_one_written_out():
     """A convolution of each sequence alone, ReLU, the maximum, two linear layers."""
     net = network(["model=rbp_cnn"], ONE)
@@ -192,6 +201,7 @@ WRONG = [
     (RbpBiLSTM, {"attention": "multihead", "hidden": 5, "heads": 4}, "model.heads=4 does not divide 10, twice model.hidden"),
     (RbpBiLSTM, {"filters": 4, "kernel": 0}, "model.kernel=0 is out of range"),
     (RbpResidual, {"kernels": (5, 0)}, r"model.kernels=\[5, 0\] is out of range"),
+    (RbpResidual, {"kernel": 0}, r"model.kernel=\[0\] is out of range: each at least 1"),
     (RbpResidual, {"width": 0}, r"model.width=\[?0\]? is out of range"),
     (RbpResidual, {"kernels": ()}, "model.kernels"),
 ]

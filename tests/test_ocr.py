@@ -17,6 +17,7 @@ from dlhw.data.vocab import Vocab
 from dlhw.edit_distance import count_edits
 from dlhw.errors import UserError
 from dlhw.models.crnn import CRNN
+from dlhw.predict.lines import texts_beside
 from dlhw.specs import LineSpec
 from dlhw.tasks.lines import refuse_short_lines
 
@@ -130,6 +131,16 @@ def test_predictions_of_files_are_those_of_the_test_split(run, folder, tmp_path,
     assert len(rows_of(output)) == 1
 
 
+def test_names_of_the_texts_beside_pictures():
+    names = ["p1.line01.png", "p1.line02.png", "a/p1.nrm.png", "b.JPG", "scan.v2", "p1.bin.jpeg"]
+    assert [*texts_beside(names).values()] == ["p1.line01.txt", "p1.line02.txt", "a/p1.txt", "b.txt", "scan.v2.txt", "p1.txt"]
+    for first, second in (("a.png", "a.jpg"), ("x/a.nrm.png", "x/a.bin.png")):
+        with pytest.raises(UserError, match=f"{first} and {second} would both be read into"):
+            texts_beside([first, second])
+    with pytest.raises(UserError, match=r"would replace the transcript a\.gt\.txt"):
+        texts_beside(["a.gt.png"])
+
+
 def test_figures_and_tables_of_what_was_learnt(run, folder, tmp_path):
     from dlhw.explain.command import main
 
@@ -152,10 +163,12 @@ def test_a_finished_run_is_decoded_anew_with_a_language_model(run, folder, capsy
         with pytest.raises(UserError, match="lm_weight"):
             main([str(run), "task.decode.method=beam", "task.decode.lm_weight=0.5"])
         return
+    with pytest.raises(UserError, match=r"task\.decode\.method=nucleus is for attention decoders"):
+        main([str(run), "task.decode.method=nucleus"])
     with np.load(run / "predictions.npz") as file:
         shape = file["hypothesis"].shape
     assert main([str(run), "task.decode.method=beam", "task.decode.width=6", "task.decode.lm_weight=0.5", "task.decode.lm_order=3"]) == 0
-    [found] = (run / "decoded").glob("test_beam_*lm_weight-0.5*.npz")
+    found = run / "decoded" / "test_beam_width-6_lm_weight-0.5_lm_order-3.npz"
     with np.load(found) as file:
         assert file["hypothesis"].shape == (shape[0], 3) and set(file["group"]) == {"book0", "book1"}
         assert (np.diff(file["score"], axis=1) <= 0).all()

@@ -2,6 +2,8 @@
 
 import csv
 import gzip
+import json
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from dlhw.errors import UserError
 from dlhw.predict.command import main
 from dlhw.predict.sequences import bedgraph, starts
 from dlhw.results import load_run
-from dlhw.run_folder import PREDICTIONS
+from dlhw.run_folder import PREDICTIONS, RESULT
 
 
 @pytest.fixture(scope="module")
@@ -144,13 +146,32 @@ def test_what_is_no_rna_is_named_and_the_others_are_predicted(run, tmp_path, cap
     (tmp_path / "p.fa").write_text(">good\nACGUN\n>protein\nMKLE\n>empty\n>gap one\nAC-GU\n")
     assert predict(run, tmp_path / "p.fa", tmp_path / "out.csv") == 1
     assert [row["name"] for row in rows_of(tmp_path / "out.csv")] == ["good"]
-    errors = capsys.readouterr().err.splitlines()
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert [line.split()[1] for line in errors] == ["protein", "empty", "gap"]
     assert errors[0] == "error: protein has letters that are no bases ('E', 'K', 'L', 'M'): A, C, G, U (or T) and N are right; left out"
     assert errors[1] == "error: empty is empty; left out"
 
 
+def test_a_sequence_far_shorter_than_the_probes_is_warned_of_by_name(run, tmp_path, capsys):
+    (tmp_path / "p.fa").write_text(f">tiny\nACGU\n>short\n{'A' * 19}\n>long\n{'A' * 20}\n")
+    assert predict(run, tmp_path / "p.fa", tmp_path / "out.csv") == 0
+    [warning] = capsys.readouterr().err.splitlines()
+    assert warning.startswith("warning: tiny (4), short (19): less than 20 nucleotides")
+    assert len(rows_of(tmp_path / "out.csv")) == 3
+
+
+def test_simulated_data_is_named_in_all_that_is_written(run, tmp_path, capsys):
+    made_up = shutil.copytree(run, tmp_path / "run")
+    stored = json.loads((made_up / RESULT).read_text())
+    (made_up / RESULT).write_text(json.dumps(stored | {"notes": {"simulated": True}}))
+    assert predict(made_up, "ACGU" * 12, tmp_path / "out.csv", "bedgraph=EXP1") == 0
+    assert list(rows_of(tmp_path / "out.csv")[0])[4:] == ["EXP1 (simulated)", "EXP2 (simulated)"]
+    assert (tmp_path / "out.EXP1.bedgraph").read_text().startswith('track type=bedGraph name="EXP1 (simulated)"')
+    assert "EXP1 (simulated) maximum" in (tmp_path / "out.transcripts.csv").read_text() and "(simulated)\n" in capsys.readouterr().out
+
+
 BAD = {
+    "headless.fa": (b"ACGU\nACGU\n>second\nACGU\n", "looks like FASTA without its first header: line 3 is the first that begins with '>'"),
     "none.fa": (None, r"input=\S+none\.fa is missing: a FASTA file, a text file with a sequence a line, or one sequence"),
     "empty.txt": (b"\n \n", "holds no sequence"),
     "header.fa": (b">only a header\n", "no sequence is readable as RNA, so nothing was written"),

@@ -1,13 +1,14 @@
 """The committed results: what is copied, that nothing is lost in the compact form, and the README's table."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dlhw.errors import UserError
-from dlhw.reference import BEGIN, COMPACT, END, keep, read_compact, readme_table, write_compact, write_readme
+from dlhw.reference import BEGIN, COMPACT, END, keep, read_compact, read_predictions, readme_table, write_compact, write_readme
 
 
 def test_compact_predictions_come_back_bit_for_bit(tmp_path: Path) -> None:
@@ -42,6 +43,24 @@ def test_finished_runs_are_kept_without_checkpoints(trained_runs: Path, tmp_path
         predictions = read_compact(folder / COMPACT)
         right = predictions["probabilities"].argmax(axis=1) == predictions["targets"]
         assert right.mean() == pytest.approx(result["test"]["acc"], abs=1e-6)
+
+
+def test_what_is_not_ours_is_not_kept(trained_runs: Path, tmp_path: Path) -> None:
+    """A run on data from elsewhere leaves its predictions, not the answers; large ones are left out."""
+    source = min(trained_runs.iterdir())
+    for name, samples in (("small", 1000), ("large", 300_000)):
+        run = shutil.copytree(source, tmp_path / "runs" / name)
+        result = json.loads((run / "result.json").read_text()) | {"task": "rbp", "finished": name}
+        (run / "result.json").write_text(json.dumps(result))
+        values = np.random.default_rng(0).normal(size=(samples, 1)).astype(np.float32)
+        np.savez(run / "predictions.npz", predicted=values, measured=values, index=np.arange(samples))
+    keep([tmp_path / "runs"], tmp_path / "kept")
+    small = read_predictions(tmp_path / "kept" / "digits" / "softmax" / "small")
+    assert set(small) == {"predicted", "index"}
+    exact = np.random.default_rng(0).normal(size=(1000, 1))
+    np.testing.assert_allclose(small["predicted"], exact, rtol=6e-4)
+    assert all(float(f"{value:.4g}") == pytest.approx(value, rel=1e-7) for value in small["predicted"][:, 0].tolist())
+    assert read_predictions(tmp_path / "kept" / "digits" / "softmax" / "large") == {}
 
 
 def test_the_readme_gets_the_table_of_the_kept_runs(trained_runs: Path, tmp_path: Path) -> None:

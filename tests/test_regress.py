@@ -131,6 +131,13 @@ def test_metrics_over_the_whole_split(outcome):
     assert metrics(predicted, measured, "val", ranks="course")["spearman"] != pytest.approx(found["spearman"], abs=1e-6)
 
 
+def test_a_single_protein_is_a_part_as_well(outcome):
+    predicted, measured = outcome
+    measured[:, 1:] = np.nan
+    found = metrics(predicted, measured, "test")
+    assert found["spearman:P1"] == found["spearman"] and found["pearson:P1"] == found["pearson"]
+
+
 def test_a_protein_without_labels_in_a_split_has_no_metric_there(outcome):
     predicted, measured = outcome
     measured[:, 1] = np.nan
@@ -145,9 +152,11 @@ def test_a_prediction_that_ranks_nothing_is_nan_and_told(outcome, caplog, value)
     predicted[:, 1] = value
     with caplog.at_level(logging.WARNING, "dlhw"):
         found = metrics(predicted, measured, "test")
+        metrics(predicted, measured, "val")
     assert math.isnan(found["spearman:P2"]) and math.isnan(found["pearson:P2"]) and math.isnan(found["spearman"])
     assert not math.isnan(found["spearman:P1"])
-    assert caplog.messages == ["test: no correlation for P2: the predictions or the intensities are constant or NaN"]
+    told = "no correlation for P2: the predictions or the intensities are constant or NaN; so the mean is NaN"
+    assert caplog.messages == [f"test: {told}", f"val: {told}, and an epoch that is judged by it counts as the worst"]
 
 
 # Whole runs.

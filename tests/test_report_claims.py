@@ -63,6 +63,27 @@ def test_effects_are_paired_and_may_be_shares():
     assert plain is not None and plain.mean == pytest.approx(0.48)
 
 
+def of_proteins(kind: str, seed: int, **values: float) -> Record:
+    run = record(seed, 0.0, kind=kind)
+    return Record(run.folder, run.result | {"test": {f"spearman:{name}": value for name, value in values.items()}}, run.settings)
+
+
+def test_pairs_may_be_parts_each_the_mean_over_the_seeds():
+    many = [of_proteins("a", 0, P=0.6, Q=0.7, R=0.8, X=0.0), of_proteins("a", 1, P=0.8, Q=0.7, R=0.9, X=0.0)]
+    alone = [of_proteins("b", 0, **{name: value}) for name, value in {"P": 0.6, "Q": 0.58, "R": 0.73, "X": 0.9}.items()]
+    verdict = judge(claim(quantity="test/spearman", over="parts", without=["X"]), [*many, *alone])
+    assert verdict.effect is not None and (verdict.effect.n, verdict.effect.over, verdict.outcome) == (3, "parts", "holds")
+    assert verdict.effect.mean == pytest.approx((0.1 + 0.12 + 0.12) / 3)
+    with_all = judge(claim(quantity="test/spearman", over="parts"), [*many, *alone])
+    assert with_all.outcome == "undecided" and with_all.effect is not None and with_all.effect.n == 4
+    misspelt = judge(claim(quantity="test/spearman", over="parts", without=["Y"]), [*many, *alone])
+    assert (misspelt.outcome, misspelt.why) == ("undecided", "no part called Y")
+    unlike = judge(claim(quantity="test/spearman", over="parts"), [*many, of_proteins("b", 0, S=0.5)])
+    assert (unlike.outcome, unlike.why) == ("undecided", "no common part")
+    few = judge(claim(quantity="test/spearman", over="parts"), [*many, *alone[:1]])
+    assert few.why == "1 part, 3 are needed"
+
+
 @pytest.mark.parametrize(
     ("expect", "value", "outcome"),
     [("at_least", 0.95, "holds"), ("at_least", 0.951, "does not hold"), ("at_most", 0.97, "holds"), ("equal", 0.95, "does not hold")],
@@ -79,7 +100,16 @@ def test_facts_may_have_a_tolerance_and_be_parameters():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"expect": "better"}, {"matters": 0.0}, {"value": 1.0}, {"than": {}}, {"expect": "equal"}],
+    [
+        {"expect": "better"},
+        {"matters": 0.0},
+        {"value": 1.0},
+        {"than": {}},
+        {"expect": "equal"},
+        {"over": "proteins"},
+        {"without": ["P"]},
+        {"over": "parts", "than": {}, "expect": "equal", "value": 1.0},
+    ],
 )
 def test_wrong_claims_are_refused(wrong):
     with pytest.raises(UserError, match="claim T1"):

@@ -4,23 +4,31 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dlhw.report.statistics import mean_over_seeds, over_samples, paired_difference
+from dlhw.report.statistics import mean_with_interval, over_samples, paired_difference
 
 
-def test_the_interval_over_seeds_is_that_of_the_percentile_bootstrap():
-    values = [0.91, 0.94, 0.93, 0.95, 0.90]
-    found = mean_over_seeds(values)
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_the_interval_of_few_values_is_students(seeds):
+    values = [0.91, 0.94, 0.93, 0.95, 0.90][:seeds]
+    found = mean_with_interval(values, "parts")
+    reference = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((reference.low, reference.high)) and (found.n, found.over) == (seeds, "parts")
+
+
+def test_the_interval_of_more_values_is_that_of_the_percentile_bootstrap():
+    values = [0.91, 0.94, 0.93, 0.95, 0.90, 0.97]
+    found = mean_with_interval(values)
     reference = stats.bootstrap(
         (values,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(1)
     ).confidence_interval
-    assert found.mean == pytest.approx(np.mean(values)) and found.n == 5 and found.over == "seeds"
+    assert found.mean == pytest.approx(np.mean(values)) and found.n == 6 and found.over == "seeds"
     assert (found.low, found.high) == pytest.approx((reference.low, reference.high), abs=1e-3)
-    assert mean_over_seeds(values) == found  # the draws are fixed
+    assert mean_with_interval(values) == found  # the draws are fixed
 
 
 @pytest.mark.parametrize("values", [[0.5], [0.5, 0.7]])
 def test_few_seeds_have_no_interval(values):
-    found = mean_over_seeds(values)
+    found = mean_with_interval(values)
     assert (found.low, found.high) == (None, None) and found.mean == pytest.approx(np.mean(values))
 
 

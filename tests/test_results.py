@@ -64,6 +64,7 @@ def test_the_summary_is_mean_and_sample_standard_deviation_over_seeds(trained_ru
 def frame_of(*settings: dict) -> pd.DataFrame:
     """Finished runs with these settings, as load_runs gives them."""
     row = {"path": "p", "task": "digits", "model": "cnn", "experiment": "e", "status": "finished", "seed": 0, "test/acc": 0.5, "epochs": 1}
+    row |= {"simulated": False}
     return pd.DataFrame([row | changed for changed in settings])
 
 

@@ -135,6 +135,23 @@ def test_training_loss_by_hand_with_label_smoothing() -> None:
     assert float(worker.callback_metrics["val/loss"]) == pytest.approx(total / symbols, rel=1e-5)
 
 
+def test_texts_that_the_decoder_would_cut_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    data = Drawn()
+    longest = max(map(len, data.texts["train"])) + 1
+    cut = sum(len(text) >= longest - 1 for text in data.texts["train"])
+    for limit, told in ((longest, False), (longest - 1, True)):
+        caplog.clear()
+        with caplog.at_level("WARNING", "dlhw"):
+            trainer().fit(built(data, f"task.decode.max_symbols={limit}"), data)
+        expected = f"train: {cut} of 40 texts are longer than task.decode.max_symbols={limit}, at which the decoder stops; the longest has "
+        assert (f"{expected}{longest} symbols" in caplog.text) == told
+
+
+def test_settings_that_are_for_ctc_are_refused() -> None:
+    with pytest.raises(UserError, match=r"task\.decode\.lm_weight=0\.5 is for CTC"):
+        built(Drawn(), "task.decode.lm_weight=0.5")
+
+
 def test_counts_of_parts_of_a_split_add_up() -> None:
     """As over several devices, each with its part."""
     data = Drawn()

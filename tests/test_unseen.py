@@ -9,17 +9,20 @@ from rbp_tables import read, table, write_table
 
 from dlhw.data.protein_files import read_embeddings, read_fasta
 from dlhw.data.rbp_sim import RbpSimUnseenData
+from dlhw.data.rbp_table import Column
 from dlhw.data.rna import one_hot
 from dlhw.data.unseen import hide, hold_out
 from dlhw.errors import UserError
 from dlhw.models.rbp_dual_encoder import RbpDualEncoder
 from dlhw.models.rbp_residual import RbpResidual
 from dlhw.models.rbp_unseen import RbpUnseen
-from dlhw.protein_identity import clusters, identity
+from dlhw.protein_identity import STAND_INS, clusters, identity
 from dlhw.specs import SequenceSpec, pack_vector, spec_from_dict, spec_to_dict, unpack_vector
 
 NAMES = [f"P{number}" for number in range(10)]
 ONE, LIKE_ONE, OTHER = "MKTAYIAKQRQISFVKSHFSRQ", "MKTAYIAKQRQISFVKWHFSRQ", "GGLPWDDNNCEEMVVTTYHPLA"
+COLUMNS = [Column(name, name, name) for name in NAMES]
+TWO = [Column(name, name, name) for name in "AB"]
 BATCHES = {"batch_size": 64, "eval_batch_size": 512}
 
 
@@ -39,6 +42,12 @@ def test_identity_is_the_share_of_the_shorter_sequence():
         assert identity(a, b) == aligner.align(a, b)[0].counts().identities / min(len(a), len(b))
 
 
+def test_rare_amino_acids_count_as_the_common_ones_that_they_resemble():
+    assert identity(ONE + "UOJ", ONE + "CKL") == 1.0
+    assert clusters([ONE + "U", OTHER + "O", LIKE_ONE + "J"], 0.8) == [0, 1, 0]
+    assert set("ABCDEFGHIJKLMNOPQRSTUVWXYZ".translate(STAND_INS)) <= set(substitution_matrices.load("BLOSUM62").alphabet)
+
+
 def test_clusters_hang_together():
     """The first is like the second, the second like the third, so all three are one cluster though the first is unlike the third."""
     chain = ["A" * 10 + "C" * 10, "A" * 10 + "W" * 5 + "C" * 5, "A" * 10 + "W" * 10]
@@ -48,13 +57,13 @@ def test_clusters_hang_together():
 
 
 def test_a_share_is_held_out_for_the_test_and_as_much_to_validate():
-    held = hold_out(NAMES, (), 0.2, "protein", 0.5, seed=0)
+    held = hold_out(COLUMNS, (), 0.2, "protein", 0.5, seed=0)
     assert sorted(held.values()) == ["test", "test", "val", "val"]
-    assert held == hold_out(NAMES, (), 0.2, "protein", 0.5, seed=0) != hold_out(NAMES, (), 0.2, "protein", 0.5, seed=1)
+    assert held == hold_out(COLUMNS, (), 0.2, "protein", 0.5, seed=0) != hold_out(COLUMNS, (), 0.2, "protein", 0.5, seed=1)
 
 
 def test_those_that_are_named_test():
-    held = hold_out(NAMES, (), ["P3", "P7"], "protein", 0.5, seed=0)
+    held = hold_out(COLUMNS, (), ["P3", "P7"], "protein", 0.5, seed=0)
     assert {name for name, split in held.items() if split == "test"} == {"P3", "P7"}
     assert list(held.values()).count("val") == 2
 
@@ -64,10 +73,37 @@ def test_clusters_are_never_torn_apart():
     number = dict(zip(NAMES, clusters(sequences, 0.8), strict=True))
     assert len(set(number.values())) == 6
     for seed in range(8):
-        held = hold_out(NAMES, sequences, 0.2, "cluster", 0.8, seed)
+        held = hold_out(COLUMNS, sequences, 0.2, "cluster", 0.8, seed)
         assert len({(number[name], held.get(name)) for name in NAMES}) == 6  # one fate for each cluster
-    held = hold_out(NAMES, sequences, ["P0"], "cluster", 0.8, 0)
+    held = hold_out(COLUMNS, sequences, ["P0"], "cluster", 0.8, 0)
     assert {name for name, split in held.items() if split == "test"} == {"P0", "P1", "P7"}  # its whole cluster
+
+
+@pytest.mark.parametrize("by", ["protein", "cluster"])
+def test_experiments_of_one_protein_are_never_torn_apart(by):
+    """Ten proteins with two experiments each, whose amino acids, as those of two constructs, are not alike."""
+    twins = [Column(f"{name}_{number}", name, f"{name}_{number}") for number in (1, 2) for name in NAMES]
+    alike = [letter * 20 for letter in "ACDEFGHIKLMNPQRSTVWY"]
+    for seed in range(5):
+        held = hold_out(twins, alike, 0.2, by, 1.0, seed)
+        assert len(held) == 8 and all(held.get(f"{name}_1") == held.get(f"{name}_2") for name in NAMES)
+    for named in (["P3"], ["P3_2"], ["P3_1", "P3_2"]):
+        held = hold_out(twins, alike, named, by, 1.0, 0)
+        assert {name for name, split in held.items() if split == "test"} == {"P3_1", "P3_2"}
+
+
+def test_a_protein_with_two_experiments_is_one_in_a_table_and_in_its_files(tmp_path):
+    path = write_table(tmp_path / "norm_data.txt", table(200, experiments=4))
+    (tmp_path / "metadata.csv").write_text("Motif_ID,Protein_name\nEXP1,RBFOX1\nEXP2,QKI\nEXP3,RBFOX1\nEXP4,PUM2\n")
+    (tmp_path / "proteins.fasta").write_text(f">RBFOX1\n{ONE}\n>QKI\n{OTHER}\n>PUM2\n{OTHER}\n>EXP3\n{LIKE_ONE}\n")
+    (tmp_path / "vectors.csv").write_text("name,x\nRBFOX1,1\nQKI,2\nPUM2,3\n")
+    files = {"fasta": str(tmp_path / "proteins.fasta"), "embeddings": str(tmp_path / "vectors.csv")}
+    data = read(path, tmp_path / "metadata.csv", unseen="RBFOX1", **files)
+    assert data.spec.proteins == ("EXP1", "QKI", "EXP3", "PUM2")
+    assert data.spec.amino_acids == (ONE, OTHER, LIKE_ONE, OTHER)  # a record of an experiment goes before its protein's
+    assert [unpack_vector(text) for text in data.spec.embeddings] == [(1.0,), (2.0,), (1.0,), (3.0,)]
+    there = {split: np.isfinite(part.targets).any(axis=0).tolist() for split, part in data.splits.items()}
+    assert there["test"] == [True, False, True, False] and not there["train"][0] and not there["train"][2]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +120,7 @@ def test_clusters_are_never_torn_apart():
 def test_what_cannot_be_held_out(knobs, message):
     settings = {"unseen": 0.2, "by": "protein", "threshold": 0.5, **knobs}
     with pytest.raises(UserError, match=message):
-        hold_out(NAMES, (), settings["unseen"], settings["by"], settings["threshold"], 0)
+        hold_out(COLUMNS, (), settings["unseen"], settings["by"], settings["threshold"], 0)
 
 
 def test_a_split_knows_only_what_is_held_out_for_it():
@@ -136,7 +172,7 @@ def test_a_table_with_fasta_and_embeddings(tmp_path):
 def test_wrong_fasta(tmp_path, text, message):
     (tmp_path / "proteins.fasta").write_text(text)
     with pytest.raises(UserError, match=message):
-        read_fasta(tmp_path / "proteins.fasta", {"A": "A", "B": "B"})
+        read_fasta(tmp_path / "proteins.fasta", TWO)
 
 
 @pytest.mark.parametrize(
@@ -151,9 +187,9 @@ def test_wrong_fasta(tmp_path, text, message):
 def test_wrong_embeddings(tmp_path, text, message):
     (tmp_path / "vectors.csv").write_text(text)
     with pytest.raises(UserError, match=message):
-        read_embeddings(tmp_path / "vectors.csv", {"A": "A", "B": "B"})
+        read_embeddings(tmp_path / "vectors.csv", TWO)
     with pytest.raises(UserError, match="cannot be read as vectors"):
-        read_embeddings(tmp_path / "none.npz", {"A": "A"})
+        read_embeddings(tmp_path / "none.npz", TWO)
 
 
 def test_a_vector_survives_as_text():

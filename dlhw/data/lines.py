@@ -103,7 +103,7 @@ class LineData(LineArrays):
         columns = dict(zip((line.path for line in lines), pictures, strict=True))
         texts = {split: [line.text for line in found[split]] for split in SPLITS}
         vocab = Vocab.of(texts["train"])
-        report_unseen(vocab, texts)
+        self.notes = {"unseen": report_unseen(vocab, texts)}
         self.splits = {}
         for split, members in found.items():
             names, groups = tuple(line.path for line in members), tuple(line.group for line in members)
@@ -113,12 +113,19 @@ class LineData(LineArrays):
         self.checksums = {path.name: digest, "transcripts": transcripts_digest(found)}
 
 
-def report_unseen(vocab: Vocab, texts: Mapping[str, Sequence[str]]) -> None:
-    """Say which letters of the other splits the training split lacks, and how often they occur: each of them will count as an error."""
+def report_unseen(vocab: Vocab, texts: Mapping[str, Sequence[str]]) -> dict[str, dict[str, dict[str, int]]]:
+    """Which letters of the other splits the training split lacks, and how often they occur, as each of them will count as an error.
+
+    All are given for the notes of the result; the log tells the most common ones.
+    """
+    notes = {}
     for split in ("val", "test"):
-        if unseen := vocab.unseen(texts[split]):
+        unseen = vocab.unseen(texts[split])
+        notes[split] = {"letters": dict(unseen)}
+        if unseen:
             shown = ", ".join(f"{letter} (U+{ord(letter):04X}) {count} times" for letter, count in unseen.most_common(20))
             log.warning("%s: %d letters are in no training line and cannot be read: %s", split, unseen.total(), shown)
+    return notes
 
 
 def transcripts_digest(found: Mapping[str, Sequence[Line]]) -> str:

@@ -3,7 +3,8 @@
 import hashlib
 import logging
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ from numpy.typing import NDArray
 from dlhw.data.arrays import ArrayData, Split
 from dlhw.data.protein_files import read_embeddings, read_fasta
 from dlhw.data.rbp_scale import fit_scale
-from dlhw.data.rbp_table import Probes, read_metadata, read_probes, select
-from dlhw.data.rna import PADDING, encode
+from dlhw.data.rbp_table import Column, Probes, read_experiments, read_metadata, read_probes, select
+from dlhw.data.rna import encode
 from dlhw.data.unseen import hide, hold_out
 from dlhw.errors import UserError
 from dlhw.specs import SequenceSpec
@@ -42,7 +43,8 @@ class ProbeData(ArrayData):
             as the course does.
         val_share, split_seed: share of the sequences of set A that validate, and the seed of that cut and of the draw of unseen proteins.
         train_probes, val_probes: train, and validate, on so many probes only; None takes all.
-        unseen: names of proteins, or a share of them, to hold out for the test, and as many to validate; None holds out none.
+        unseen: names of proteins or experiments, or a share of the proteins, to hold out for the test, and as many to validate, with all
+            experiments of each; None holds out none.
         unseen_by: what is held out: ``protein`` or ``cluster``.
         identity: share of equal amino acids from which on two proteins are one cluster.
 
@@ -54,7 +56,7 @@ class ProbeData(ArrayData):
         self,
         *,
         protein: str | Sequence[str] = "all",
-        exclude: Sequence[str] = (),
+        exclude: str | Sequence[str] = (),
         length: int = 41,
         clip_percentile: float = 99.95,
         log: bool = False,
@@ -80,33 +82,36 @@ class ProbeData(ArrayData):
         for name, most in (("train_probes", train_probes), ("val_probes", val_probes)):
             if most is not None and most < 1:
                 raise UserError(f"task.data.{name}={most} is out of range: at least 1, or null")
-        self.wanted, self.exclude = (protein,) if isinstance(protein, str) else tuple(protein), tuple(exclude)
+        self.wanted, self.exclude = _names(protein), _names(exclude)
         self.length, self.clip_percentile, self.log, self.statistics = length, clip_percentile, log, statistics
         self.val_share, self.split_seed, self.most = val_share, split_seed, {"train": train_probes, "val": val_probes}
-        self.unseen = (unseen,) if isinstance(unseen, str) else unseen
+        self.unseen = unseen if unseen is None or isinstance(unseen, int | float) else _names(unseen)
         self.unseen_by, self.identity = unseen_by, identity
 
     @abstractmethod
-    def probes(self) -> tuple[Probes, dict[str, str]]:
-        """The probes, and the protein of each experiment that has one."""
+    def probes(self) -> tuple[Probes, list[Column]]:
+        """The probes, and what :meth:`chosen` says of their experiments."""
 
-    def about(self, proteins: dict[str, str]) -> dict[str, tuple[str, ...]]:
-        """What else the spec should tell of the proteins (experiment -> name): ``amino_acids``, ``embeddings``."""
+    def chosen(self, path: Path, experiments: Sequence[str], proteins: Mapping[str, str]) -> list[Column]:
+        """The columns that ``protein`` and ``exclude`` leave of a table: see :func:`dlhw.data.rbp_table.select`."""
+        return select(path, experiments, proteins, self.wanted, self.exclude)
+
+    def about(self, columns: Sequence[Column]) -> dict[str, tuple[str, ...]]:
+        """What else the spec should tell of the columns' proteins: ``amino_acids``, ``embeddings``."""
         return {}
 
     def read(self) -> None:
-        probes, of_experiments = self.probes()
-        chosen = select(probes, of_experiments, self.wanted, self.exclude)
-        names = tuple(chosen.values())
-        values = probes.intensities[:, [probes.experiments.index(experiment) for experiment in chosen]]
+        probes, columns = self.probes()
+        names = tuple(column.name for column in columns)
+        values = probes.intensities[:, [probes.experiments.index(column.experiment) for column in columns]]
         for name, column in zip(names, values.T, strict=True):
             if np.isnan(column).all():
                 raise UserError(f"{probes.path}: {name} has no intensity at all: take it out with task.data.exclude=[{name}]")
-        about = self.about(chosen)
+        about = self.about(columns)
         held: dict[str, str] = {}
         if self.unseen:
             amino_acids = about.get("amino_acids", ())
-            held = hold_out(names, amino_acids, self.unseen, self.unseen_by, self.identity, self.split_seed)
+            held = hold_out(columns, amino_acids, self.unseen, self.unseen_by, self.identity, self.split_seed)
         codes = encode(probes.sequences, self.length, str(probes.path), first_row=2)
         rows = split_rows(codes, probes.in_set_b, self.val_share, self.split_seed)
         measured = np.asarray(~np.isnan(values).all(axis=1))
@@ -138,24 +143,29 @@ class RbpData(ProbeData):
         self.table, self.metadata, self.fasta, self.embeddings = table, metadata, fasta, embeddings
         self.checksums = {}
 
-    def probes(self) -> tuple[Probes, dict[str, str]]:
+    def probes(self) -> tuple[Probes, list[Column]]:
         right = "a tab-separated table with Probe_Set, RNA_Seq and one column per experiment is right, and task=rbp_sim runs without any"
-        probes = read_probes(self.find("task.data.table", self.table, right))
-        right = (
-            f"an .xlsx or .csv with Motif_ID and Protein_name is right, or null where the columns of {probes.path.name} are the proteins"
-        )
-        metadata = self.find("task.data.metadata", self.metadata, right) if self.metadata else None
-        return probes, read_metadata(metadata) if metadata else {}
+        table = self.find("task.data.table", self.table, right)
+        experiments = read_experiments(table)  # before all of it is read: a wrong name is told at once
+        right = f"an .xlsx or .csv with Motif_ID and Protein_name is right, or null where the columns of {table.name} are the proteins"
+        proteins = read_metadata(self.find("task.data.metadata", self.metadata, right)) if self.metadata else {}
+        columns = self.chosen(table, experiments, proteins)
+        return read_probes(table), columns
 
-    def about(self, proteins: dict[str, str]) -> dict[str, tuple[str, ...]]:
+    def about(self, columns: Sequence[Column]) -> dict[str, tuple[str, ...]]:
         found = {}
         for key, file, read in (("amino_acids", self.fasta, read_fasta), ("embeddings", self.embeddings, read_embeddings)):
             if file:
                 knob = "fasta" if key == "amino_acids" else key
                 path = self.find(f"task.data.{knob}", file, "a file with a record for each protein is right, or null")
-                found[key] = read(path, proteins)
+                found[key] = read(path, columns)
                 self.checksums[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
         return found
+
+
+def _names(given: object) -> tuple[str, ...]:
+    """One name or a list of them; a number, as YAML reads some names, is the name that it is written as."""
+    return tuple(map(str, given)) if isinstance(given, Sequence) and not isinstance(given, str) else (str(given),)
 
 
 def split_rows(codes: NDArray[np.uint8], in_set_b: NDArray[np.bool_], val_share: float, seed: int) -> dict[str, NDArray[np.intp]]:
@@ -165,7 +175,6 @@ def split_rows(codes: NDArray[np.uint8], in_set_b: NDArray[np.bool_], val_share:
     """
     test = np.flatnonzero(in_set_b)
     text = np.ascontiguousarray(codes).view(f"S{codes.shape[1]}").ravel()  # the padding is no zero byte, so nothing is cut off
-    assert PADDING
     own = np.flatnonzero(~in_set_b & ~np.isin(text, text[test]))
     if dropped := int((~in_set_b).sum()) - len(own):
         log.info("%d probes of set A are left out: their sequences stand in set B, which tests", dropped)

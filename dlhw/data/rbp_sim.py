@@ -11,7 +11,7 @@ import numpy as np
 
 from dlhw.correlation import spearman
 from dlhw.data.rbp import ProbeData
-from dlhw.data.rbp_table import Probes
+from dlhw.data.rbp_table import Column, Probes
 from dlhw.data.recognition_code import Protein, families
 from dlhw.data.rna import ALPHABET, decode
 from dlhw.data.simulate import affinity, motif, plant, random_probes
@@ -51,7 +51,7 @@ class SimulatedProbes(ProbeData):
     def world(self, random: np.random.Generator) -> Sequence[Protein]:
         """The proteins."""
 
-    def probes(self) -> tuple[Probes, dict[str, str]]:
+    def probes(self) -> tuple[Probes, list[Column]]:
         self.proteins = self.world(np.random.default_rng([self.world_seed, 0]))
         motifs = [protein.motif for protein in self.proteins]
         random = np.random.default_rng([self.world_seed, 1])
@@ -73,7 +73,8 @@ class SimulatedProbes(ProbeData):
         digest = hashlib.sha256(codes.tobytes() + measured.tobytes()).hexdigest()
         self.checksums = {}
         names = tuple(protein.name for protein in self.proteins)
-        return Probes(Path("simulated probes"), in_set_b, tuple(decode(codes)), names, measured, digest), {}
+        probes = Probes(Path("simulated probes"), in_set_b, tuple(decode(codes)), names, measured, digest)
+        return probes, self.chosen(probes.path, names, {})
 
 
 class RbpSimData(SimulatedProbes):
@@ -119,6 +120,6 @@ class RbpSimUnseenData(SimulatedProbes):
     def world(self, random: np.random.Generator) -> list[Protein]:
         return families(random, self.families, self.members)
 
-    def about(self, proteins: dict[str, str]) -> dict[str, tuple[str, ...]]:
+    def about(self, columns: Sequence[Column]) -> dict[str, tuple[str, ...]]:
         amino_acids = {protein.name: protein.amino_acids for protein in self.proteins}
-        return {"amino_acids": tuple(amino_acids[experiment] for experiment in proteins)}
+        return {"amino_acids": tuple(amino_acids[column.protein] for column in columns)}

@@ -6,7 +6,7 @@ import hashlib
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dlhw.errors import UserError
+from dlhw.errors import UserError, listed
 
 PROBE_SET, SEQUENCE = "Probe_Set", "RNA_Seq"
 PROTEIN, EXPERIMENT = "Protein_name", "Motif_ID"
@@ -35,6 +35,29 @@ class Probes:
     sha256: str
 
 
+@dataclass(frozen=True)
+class Column:
+    """A column of a table that is learnt: its experiment, the protein that this was made with, and the name that it goes by."""
+
+    experiment: str
+    protein: str
+    name: str
+
+
+def read_experiments(path: Path) -> tuple[str, ...]:
+    """The experiments of a table, from its first line alone.
+
+    Raises:
+        UserError: unreadable, a column missing or twice.
+    """
+    try:
+        header = pd.read_csv(path, sep="\t", header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0].tolist()
+    except UNREADABLE as error:
+        raise _unreadable(path, error) from None
+    _check_header(path, header)
+    return tuple(name for name in header if name not in (PROBE_SET, SEQUENCE))
+
+
 def read_probes(path: Path) -> Probes:
     """A tab-separated table with the columns ``Probe_Set`` (SetA or SetB), ``RNA_Seq`` and one for each experiment; may be gzipped.
 
@@ -48,16 +71,14 @@ def read_probes(path: Path) -> Probes:
 @lru_cache(maxsize=2)
 def _read_probes(path: Path, mtime_ns: int, size: int) -> Probes:
     """``mtime_ns`` and ``size`` are here for the cache: another file under the same name is read anew."""
+    experiments = read_experiments(path)
     try:
-        header = pd.read_csv(path, sep="\t", header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0].tolist()
-        _check_header(path, header)
         frame = pd.read_csv(path, sep="\t", dtype={PROBE_SET: str, SEQUENCE: str}, na_filter=True, keep_default_na=True)
         frame[SEQUENCE] = frame[SEQUENCE].fillna("")
     except UNREADABLE as error:
-        raise UserError(f"{path} cannot be read as a table ({' '.join(str(error).split())}): tab-separated text is right") from None
+        raise _unreadable(path, error) from None
     if frame.empty:
         raise UserError(f"{path} has no rows: one for each probe is right")
-    experiments = [name for name in header if name not in (PROBE_SET, SEQUENCE)]
     unknown = ~frame[PROBE_SET].isin(SETS).to_numpy()
     if unknown.any():
         row = int(unknown.argmax())
@@ -74,10 +95,14 @@ def _read_probes(path: Path, mtime_ns: int, size: int) -> Probes:
         path,
         (frame[PROBE_SET] == SETS[1]).to_numpy(),
         tuple(frame[SEQUENCE]),
-        tuple(experiments),
-        frame[experiments].to_numpy(np.float32),
+        experiments,
+        frame[[*experiments]].to_numpy(np.float32),
         hashlib.sha256(path.read_bytes()).hexdigest(),
     )
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path} cannot be read as a table ({' '.join(str(error).split())}): tab-separated text is right")
 
 
 def _check_header(path: Path, header: list[str]) -> None:
@@ -113,25 +138,26 @@ def read_metadata(path: Path) -> dict[str, str]:
     return {str(experiment): str(protein) for experiment, protein in zip(frame[EXPERIMENT], frame[PROTEIN], strict=True)}
 
 
-def select(probes: Probes, proteins: dict[str, str], wanted: Sequence[str], left_out: Sequence[str]) -> dict[str, str]:
-    """The experiments that ``wanted`` names, by experiment or by protein (``all`` is every one), with the names that they go by.
+def select(
+    path: Path, experiments: Sequence[str], proteins: Mapping[str, str], wanted: Sequence[str], left_out: Sequence[str]
+) -> list[Column]:
+    """The columns that ``wanted`` names, by experiment or by protein (``all`` is every one), without those of ``left_out``.
 
-    An experiment goes by its protein where that has no other in the table, else by its own name.
+    An experiment goes by its protein where no other one of that protein is chosen, else by its own name.
 
     Args:
+        path: of the table, for messages.
+        experiments: of the table.
         proteins: experiment -> protein; an experiment without one is a protein of its own.
 
     Raises:
         UserError: no such protein or experiment, or a protein with several experiments.
     """
-    of = {experiment: proteins.get(experiment, experiment) for experiment in probes.experiments}
-    of = {experiment: protein for experiment, protein in of.items() if not {experiment, protein} & set(left_out)}
-    known = {*probes.experiments, *(proteins.get(experiment, experiment) for experiment in probes.experiments)}
-    for name in (*left_out, *(name for name in wanted if name != "all")):
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=3)
-            meant = f"did you mean {' or '.join(near)}? " if near else ""
-            raise UserError(f"task.data.protein: {name} is not in {probes.path}: {meant}There are {', '.join(sorted(known))}")
+    of = {experiment: proteins.get(experiment, experiment) for experiment in experiments}
+    known = sorted({*of, *of.values()})
+    _check_known(path, "exclude", left_out, known)
+    _check_known(path, "protein", [name for name in wanted if name != "all"], known)
+    of = {experiment: protein for experiment, protein in of.items() if not {experiment, protein} & {*left_out}}
     chosen: list[str] = []
     for name in wanted:
         found = [experiment for experiment, protein in of.items() if name in ("all", experiment, protein)]
@@ -142,4 +168,14 @@ def select(probes: Probes, proteins: dict[str, str], wanted: Sequence[str], left
     if not chosen:
         raise UserError("task.data.protein and task.data.exclude leave no protein to learn")
     times = Counter(of[experiment] for experiment in chosen)
-    return {experiment: of[experiment] if times[of[experiment]] == 1 else experiment for experiment in chosen}
+    return [Column(experiment, of[experiment], of[experiment] if times[of[experiment]] == 1 else experiment) for experiment in chosen]
+
+
+def _check_known(path: Path, knob: str, names: Sequence[str], known: Sequence[str]) -> None:
+    folded = {name.casefold(): name for name in known}
+    for name in names:
+        if name not in known:
+            own = name.casefold()
+            near = [own] if own in folded else difflib.get_close_matches(own, folded, n=3)
+            meant = f"did you mean {' or '.join(folded[one] for one in near)}? " if near else ""
+            raise UserError(f"task.data.{knob}: {name} is not in {path}: {meant}There are {listed(known)}")

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dlhw.errors import UserError
+from dlhw.data.rbp_table import Column
+from dlhw.errors import UserError, listed
 from dlhw.protein_identity import clusters
 
 log = logging.getLogger(__name__)
@@ -18,14 +19,15 @@ UNITS = ("protein", "cluster")
 
 
 def hold_out(
-    names: Sequence[str], amino_acids: Sequence[str], unseen: float | Sequence[str], by: str, threshold: float, seed: int
+    columns: Sequence[Column], amino_acids: Sequence[str], unseen: float | Sequence[str], by: str, threshold: float, seed: int
 ) -> dict[str, str]:
-    """The proteins that are held out: name -> ``val`` or ``test``.
+    """What is held out: the name of a column -> ``val`` or ``test``. All experiments of a protein share its fate.
 
-    Those that ``unseen`` names, or a share of that size drawn at random, are for the test; as many others, drawn at random, validate.
+    The proteins or experiments that ``unseen`` names, or a share of that size drawn at random, are for the test; as many others, drawn at
+    random, validate.
 
     Args:
-        amino_acids: of each protein; may be empty where ``by`` is ``protein``.
+        amino_acids: of each column; may be empty where ``by`` is ``protein``.
         by: what is held out and counted: single proteins, or clusters of proteins alike from ``threshold`` (identity, 0 to 1) on,
             of which none is torn apart.
 
@@ -38,22 +40,25 @@ def hold_out(
         raise UserError("task.data.unseen_by=cluster needs the proteins' amino acids: task.data.fasta=FILE")
     if not 0 < threshold <= 1:
         raise UserError(f"task.data.identity={threshold} is out of range: a share of equal amino acids above 0, up to 1")
-    group = dict(zip(names, clusters(amino_acids, threshold) if by == "cluster" else range(len(names)), strict=True))
-    order = np.random.default_rng(seed).permutation(max(group.values()) + 1).tolist()
+    proteins = [column.protein for column in columns]
+    numbers = {protein: number for number, protein in enumerate(dict.fromkeys(proteins))}
+    group = clusters(amino_acids, threshold, proteins) if by == "cluster" else [numbers[protein] for protein in proteins]
+    order = np.random.default_rng(seed).permutation(max(group) + 1).tolist()
     if isinstance(unseen, int | float):
         if not 0 < unseen < 0.5:
             raise UserError(f"task.data.unseen={unseen} is out of range: a share between 0 and 0.5, or names of proteins")
         test = order[: max(1, round(unseen * len(order)))]
     else:
-        if unknown := [name for name in unseen if name not in group]:
-            raise UserError(f"task.data.unseen: {', '.join(unknown)} is not among the proteins: {', '.join(names)}")
-        test = list(dict.fromkeys(group[name] for name in unseen))
+        called = {name: own for column, own in zip(columns, group, strict=True) for name in (column.experiment, column.protein)}
+        if unknown := [name for name in unseen if name not in called]:
+            raise UserError(f"task.data.unseen: {', '.join(unknown)} is not among the proteins: {listed([*numbers])}")
+        test = list(dict.fromkeys(called[name] for name in unseen))
     val = [number for number in order if number not in test][: len(test)]
     if len(test) + len(val) >= len(order) or not val:
         raise UserError(
             f"task.data.unseen={unseen} leaves nothing to learn from: of {len(order)} {by}s {len(test)} would test and as many validate"
         )
-    held = {name: "test" if group[name] in test else "val" for name in names if group[name] in (*test, *val)}
+    held = {column.name: "test" if own in test else "val" for column, own in zip(columns, group, strict=True) if own in (*test, *val)}
     for split in ("val", "test"):
         log.info("unseen, for %s: %s", split, ", ".join(name for name, of in held.items() if of == split))
     return held

@@ -108,8 +108,9 @@ def _wide(tensor: Tensor) -> torch.dtype:
 def beam(net: Writer, inputs: Any, settings: Decode) -> Hypotheses:
     """The ``k`` best texts that a search finds which keeps the ``width`` most probable ones, finished or not, after every symbol.
 
-    The search ranks by log-probability, the result by log-probability / symbols ** length_power, the end being a symbol. A text that is
-    finished can only be overtaken where the power is above 0, so otherwise an input is done once its first k are finished.
+    The search ranks by log-probability, the result by log-probability / symbols ** length_power, the end being a symbol; texts that were
+    cut at ``max_symbols`` come behind all that are finished. A text that is finished can only be overtaken where the power is above 0, so
+    otherwise an input is done once its first k are finished.
     """
     width = settings.width
     memory, state = net.encode(inputs)
@@ -137,6 +138,9 @@ def beam(net: Writer, inputs: Any, settings: Decode) -> Hypotheses:
         if done.all() or (not settings.length_power and done[:, : settings.k].all()):
             break
     lengths = (ids != PAD).sum(dim=2).clamp(min=1)
-    order = (scores / lengths**settings.length_power).argsort(dim=1, descending=True, stable=True)[:, : settings.k]
+    order = (scores / lengths**settings.length_power).argsort(dim=1, descending=True, stable=True)
+    done &= scores.isfinite()
+    order = order.gather(1, done.gather(1, order).int().argsort(dim=1, descending=True, stable=True))[:, : settings.k]
+    ids = ids.masked_fill(scores.isinf().unsqueeze(2), PAD)  # what has no probability is no text
     ids, log_ps = ids.take_along_dim(order.unsqueeze(2), 1), log_ps.take_along_dim(order.unsqueeze(2), 1)
     return Hypotheses(ids, scores.gather(1, order), _confidence(ids, log_ps))

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from dlhw.atomic_file import replacing, write_text
 from dlhw.data.rna import ALPHABET, PADDING, decode, encode
-from dlhw.errors import UserError
+from dlhw.errors import UserError, listed
 from dlhw.explain import options as common
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def explain(options: Options) -> None:
     column = chosen(options.protein, run.spec.proteins)
     asked = encode(options.sequence.split(","), run.spec.length, "sequence") if options.sequence else None
     run.config.data_root = options.data_root
+    run.config.task.data.unseen = None  # what was measured is shown, also what no split of the run was told
     data = build_data(run.config)
     if data.spec.proteins != run.spec.proteins:
         raise UserError(f"the data now has other proteins than {options.run} was trained on: {', '.join(data.spec.proteins)}")
@@ -86,7 +87,7 @@ def chosen(protein: str | None, proteins: tuple[str, ...]) -> int:
     if protein is None and len(proteins) == 1:
         return 0
     if protein is None or protein not in proteins:
-        raise UserError(f"protein={protein or ''} is none of this run: name one of {', '.join(proteins)}")
+        raise UserError(f"protein={protein or ''} is none of this run: name one of {listed(proteins)}")
     return proteins.index(protein)
 
 

@@ -65,20 +65,21 @@ def find_filters(network: Network, codes: Codes, few: Codes) -> list[Filter]:
 
 
 def _sites(network: Network, conv: MaskedConv1d, codes: Codes) -> list[tuple[float, Floats, float]]:
-    """Of each filter: how many sites it has, the bases in them (W, 4), and its mean response."""
+    """Of each filter: how many sites it has, the bases in them (W, 4), and its mean response, before any batch normalisation."""
     filters, width = conv.out_channels, conv.kernel_size[1]
+    scale, shift = (part[:, None] for part in network.norm_after(conv))
     most = torch.full((filters,), -torch.inf, device=network.device)
     total, places = torch.zeros(filters, dtype=torch.float64, device=network.device), 0
-    for found, _, _ in network.responses(conv, codes):
-        most = torch.maximum(most, found.amax(dim=(0, 2)))
-        inside = torch.isfinite(found)
-        total += torch.where(inside, found, 0.0).sum(dim=(0, 2), dtype=torch.float64)
-        places += int(inside[:, 0].sum())
+    for found, _, inside in network.responses(conv, codes):
+        most = torch.maximum(most, (found * scale + shift).masked_fill(~inside, -torch.inf).amax(dim=(0, 2)))
+        total += (found * inside).sum(dim=(0, 2), dtype=torch.float64)
+        places += int(inside.sum())
     counts = torch.zeros(filters, len(ALPHABET) * width, dtype=torch.float64, device=network.device)
     sites = torch.zeros(filters, dtype=torch.float64, device=network.device)
-    for found, windows, _ in network.responses(conv, codes):
+    for found, windows, inside in network.responses(conv, codes):
+        said = found * scale + shift
         # a filter whose largest response is not positive never speaks after the ReLU
-        there = ((found > ABOVE * most[:, None]) & (found > 0)).transpose(0, 1).flatten(1)  # (F, places)
+        there = ((said > ABOVE * most[:, None]) & (said > 0) & inside).transpose(0, 1).flatten(1)  # (F, places)
         counts += (there.float() @ windows.flatten(0, 1).flatten(1)).double()
         sites += there.sum(dim=1)
     means = (total / max(places, 1)).tolist()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dlhw.data.rna import ALPHABET, PADDING, one_hot
-from dlhw.layers.masked import MaskedConv1d
+from dlhw.layers.masked import BatchNorm, MaskedConv1d
 from dlhw.tasks.regress import Regression
 
 Codes = NDArray[np.uint8]
@@ -88,19 +88,37 @@ class Network:
         """The convolutions that read the bases."""
         return [layer for layer in self.net.modules() if isinstance(layer, MaskedConv1d) and layer.in_channels == len(ALPHABET)]
 
+    def norm_after(self, conv: MaskedConv1d) -> tuple[Tensor, Tensor]:
+        """What the batch normalisation after a convolution over the bases multiplies its filters with, and adds: (F,), (F,).
+
+        It is that of all such convolutions that stand before it in the network, side by side; 1 and 0 where there is none.
+        """
+        before: list[MaskedConv1d] = []
+        for layer in self.net.modules():
+            if layer in self.convolutions():
+                before.append(layer)
+            elif isinstance(layer, BatchNorm) and conv in before and layer.num_features == sum(one.out_channels for one in before):
+                fitted, place, sizes = layer.state_dict(), before.index(conv), [one.out_channels for one in before]
+                scale = fitted["weight"] * (fitted["running_var"] + layer.eps).rsqrt()
+                shift = fitted["bias"] - fitted["running_mean"] * scale
+                return scale.split(sizes)[place], shift.split(sizes)[place]
+            elif isinstance(layer, MaskedConv1d | BatchNorm):
+                before = []
+        return torch.ones(conv.out_channels, device=self.device), torch.zeros(conv.out_channels, device=self.device)
+
     @torch.inference_mode()
     def responses(self, conv: MaskedConv1d, codes: Codes) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """What the filters of a convolution say wherever they lie whole within a sequence.
+        """What the filters of a convolution say, and where they lie whole within a sequence.
 
-        Yields for each batch the responses (B, F, L - W + 1), -inf beyond, the windows that they are about (B, L - W + 1, 4, W), and the
-        mask (B, L).
+        Yields for each batch the responses (B, F, L - W + 1), the windows that they are about (B, L - W + 1, 4, W), and which of these
+        lie within the sequence (B, 1, L - W + 1).
         """
         width = conv.kernel_size[1]
         for bases, mask in self.batches(codes):
             found = conv(bases, mask)[:, :, (width - 1) // 2 :][:, :, : bases.shape[2] - width + 1]
             inside = mask[:, width - 1 :].unsqueeze(1)  # the last base of the window
             windows = bases.unfold(2, width, 1).transpose(1, 2)
-            yield found.masked_fill(~inside, -torch.inf), windows, mask
+            yield found, windows, inside
 
     def effect(self, conv: MaskedConv1d, number: int, codes: Codes, usual: float, predicted: Floats) -> float:
         """The root mean square change of the predictions where a filter always says ``usual``."""

@@ -32,6 +32,11 @@ class KmerRidge(nn.Module):
     def __init__(self, spec: SequenceSpec, *, longest: int = 5, penalties: Sequence[float] = (1.0, 10.0, 100.0, 1000.0, 10000.0)) -> None:
         super().__init__()
         wants(spec, SequenceSpec, "kmer_ridge")
+        if spec.unseen:
+            raise UserError(
+                "model=kmer_ridge solves each protein from its own values, so it says nothing of unseen ones: model=rbp_mean, rbp_nearest "
+                "or rbp_dual_encoder is right, or task.data.unseen=null"
+            )
         if not 1 <= longest <= 6:
             raise UserError(f"model.longest={longest} is out of range: 1 to 6 bases")
         if not penalties or any(penalty <= 0 for penalty in penalties):

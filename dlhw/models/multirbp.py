@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from dlhw.errors import UserError
 from dlhw.layers.masked import MaskedConv1d, pool
+from dlhw.layers.mlp import check_shares, mlp
 from dlhw.specs import SequenceSpec, wants
 
 
@@ -49,16 +50,10 @@ class MultiRBP(nn.Module):
                 raise UserError(f"model.{name}={list(values)} is out of range: each at least 1")
         if long_filters < 0:
             raise UserError(f"model.long_filters={long_filters} is out of range: 0 or more")
-        if not 0 <= dropout < 1:
-            raise UserError(f"model.dropout={dropout} is out of range: 0 to below 1")
+        check_shares(dropout=dropout)
         sizes = [(filters, kernel) for kernel in kernels] + ([(long_filters, long_kernel)] if long_filters else [])
         self.motifs = nn.ModuleList(MaskedConv1d(4, count, kernel) for count, kernel in sizes)
-        layers: list[nn.Module] = []
-        wide = sum(count for count, _ in sizes)
-        for after in hidden:
-            layers += [nn.Dropout(dropout), nn.Linear(wide, after), nn.ReLU()]
-            wide = after
-        self.head = nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(wide, spec.outputs))
+        self.head = mlp(sum(count for count, _ in sizes), hidden, spec.outputs, dropout)
 
     def forward(self, bases: Tensor, mask: Tensor) -> Tensor:
         found = [pool(F.relu(motif(bases, mask)), mask, "max") for motif in self.motifs]  # each (B, F)

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from dlhw.errors import UserError
 from dlhw.layers.masked import BiLSTM, MaskedConv1d, pool, pooled_width
+from dlhw.layers.mlp import check_shares, check_within
 from dlhw.specs import SequenceSpec, wants
 
 ATTENTION = ("none", "pool", "multihead")
@@ -63,14 +64,12 @@ class RbpBiLSTM(nn.Module):
         for name, value, least in (("filters", filters, 0), ("hidden", hidden, 1), ("layers", layers, 1), ("heads", heads, 1)):
             if value < least:
                 raise UserError(f"model.{name}={value} is out of range: at least {least}")
-        if not 1 <= kernel <= spec.length:
-            raise UserError(f"model.kernel={kernel} is out of range: 1 to {spec.length}, the length of the sequences")
+        check_within(spec.length, kernel=kernel)
         if attention not in ATTENTION:
             raise UserError(f"model.attention={attention} is not one of {', '.join(ATTENTION)}")
         if attention == "multihead" and 2 * hidden % heads:
             raise UserError(f"model.heads={heads} does not divide {2 * hidden}, twice model.hidden")
-        if not 0 <= dropout < 1:
-            raise UserError(f"model.dropout={dropout} is out of range: 0 to below 1")
+        check_shares(dropout=dropout)
         self.pool, self.attention = pool, attention
         width = 2 * hidden
         self.motifs = MaskedConv1d(4, filters, kernel) if filters else None

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from dlhw.errors import UserError
 from dlhw.layers.masked import MaskedConv1d, pool, pooled_width
+from dlhw.layers.mlp import check_shares, check_within, mlp
 from dlhw.specs import SequenceSpec, wants
 
 
@@ -39,18 +40,11 @@ class RbpCNN(nn.Module):
         wants(spec, SequenceSpec, "rbp_cnn")
         if filters < 1 or any(width < 1 for width in hidden):
             raise UserError(f"model.filters={filters}, model.hidden={list(hidden)} are out of range: each at least 1")
-        if not 1 <= kernel <= spec.length:
-            raise UserError(f"model.kernel={kernel} is out of range: 1 to {spec.length}, the length of the sequences")
-        if not 0 <= dropout < 1:
-            raise UserError(f"model.dropout={dropout} is out of range: 0 to below 1")
+        check_within(spec.length, kernel=kernel)
+        check_shares(dropout=dropout)
         self.pool = pool
         self.motifs = MaskedConv1d(4, filters, kernel)
-        layers: list[nn.Module] = []
-        wide = pooled_width(filters, pool)
-        for after in hidden:
-            layers += [nn.Dropout(dropout), nn.Linear(wide, after), nn.ReLU()]
-            wide = after
-        self.head = nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(wide, spec.outputs))
+        self.head = mlp(pooled_width(filters, pool), hidden, spec.outputs, dropout)
 
     def forward(self, bases: Tensor, mask: Tensor) -> Tensor:
         x = F.relu(self.motifs(bases, mask))  # (B, 4, L) -> (B, F, L)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from dlhw.errors import UserError
 from dlhw.layers.masked import BatchNorm, MaskedConv1d, pool
+from dlhw.layers.mlp import check_shares, check_within
 from dlhw.layers.protein_encoder import protein_encoder
 from dlhw.specs import SequenceSpec, wants
 
@@ -55,11 +56,8 @@ class RbpDualEncoder(nn.Module):
         for name, value, least in (("channels", channels, 1), ("depth", depth, 0), ("queries", queries, 1), ("hidden", hidden, 1)):
             if value < least:
                 raise UserError(f"model.{name}={value} is out of range: at least {least}")
-        if not 1 <= kernel <= spec.length:
-            raise UserError(f"model.kernel={kernel} is out of range: 1 to {spec.length}, the length of the sequences")
-        for name, share in (("protein_dropout", protein_dropout), ("dropout", dropout)):
-            if not 0 <= share < 1:
-                raise UserError(f"model.{name}={share} is out of range: 0 to below 1")
+        check_within(spec.length, kernel=kernel)
+        check_shares(protein_dropout=protein_dropout, dropout=dropout)
         self.queries = queries
         self.first = MaskedConv1d(4, channels, kernel, bias=False)
         self.scale = BatchNorm(channels)

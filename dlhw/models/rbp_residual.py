@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from dlhw.errors import UserError
 from dlhw.layers.masked import BatchNorm, MaskedConv1d, pool, pooled_width
+from dlhw.layers.mlp import check_shares, mlp
 from dlhw.specs import SequenceSpec, wants
 
 
@@ -28,7 +29,7 @@ class Block(nn.Module):
 
 
 class RbpResidual(nn.Module):
-    """Convolutions of several lengths side by side (as in MultiRBP: Karin et al., 2020), dilated residual blocks (as in ResidualBind:
+    """Convolutions of several lengths side by side (as in MultiRBP: Karin et al., 2021), dilated residual blocks (as in ResidualBind:
     Koo et al., 2021), pooling, fully connected layers.
 
     Args:
@@ -65,11 +66,11 @@ class RbpResidual(nn.Module):
             ("hidden", hidden),
             ("filters", [filters]),
             ("width", [width]),
+            ("kernel", [kernel]),
         ):
             if any(value < 1 for value in values) or (name == "kernels" and not values):
                 raise UserError(f"model.{name}={list(values)} is out of range: each at least 1")
-        if not 0 <= dropout < 1:
-            raise UserError(f"model.dropout={dropout} is out of range: 0 to below 1")
+        check_shares(dropout=dropout)
         self.pool = pool
         # One convolution as long as the longest kernel would do the same with zeros in it; side by side they cost less.
         self.motifs = nn.ModuleList(MaskedConv1d(4, filters, size) for size in kernels)
@@ -77,12 +78,7 @@ class RbpResidual(nn.Module):
         self.mix = MaskedConv1d(filters * len(kernels), width, 1, bias=False)
         self.second = BatchNorm(width)
         self.blocks = nn.ModuleList(Block(width, kernel, dilation) for dilation in dilations)
-        layers: list[nn.Module] = []
-        wide = pooled_width(width, pool)
-        for after in hidden:
-            layers += [nn.Dropout(dropout), nn.Linear(wide, after), nn.ReLU()]
-            wide = after
-        self.head = nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(wide, spec.outputs))
+        self.head = mlp(pooled_width(width, pool), hidden, spec.outputs, dropout)
 
     def features(self, bases: Tensor, mask: Tensor) -> Tensor:
         """(B, 4, L) -> (B, C), or (B, 2 C) for two pools: what the sequence is to the fully connected layers."""

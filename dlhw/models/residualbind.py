@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from dlhw.errors import UserError
 from dlhw.layers.masked import BatchNorm, MaskedConv1d
+from dlhw.layers.mlp import check_within
 from dlhw.specs import SequenceSpec, wants
 
 
@@ -45,8 +46,7 @@ class ResidualBind(nn.Module):
         for name, values in (("filters", [filters]), ("kernel", [kernel]), ("dilations", dilations), ("hidden", [hidden])):
             if any(value < 1 for value in values):
                 raise UserError(f"model.{name}={list(values)} is out of range: at least 1")
-        if not 1 <= bin_size <= spec.length:
-            raise UserError(f"model.bin_size={bin_size} is out of range: 1 to {spec.length}, the length of the sequences")
+        check_within(spec.length, bin_size=bin_size)
         if len(dropouts) != 3 or not all(0 <= share < 1 for share in dropouts):
             raise UserError(f"model.dropouts={list(dropouts)} is out of range: three shares of 0 to below 1")
         self.dropouts, self.bin_size, self.bins = tuple(dropouts), bin_size, spec.length // bin_size

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dlhw.atomic_file import replacing, write_text
-from dlhw.data.line_layout import TABLE
+from dlhw.data.line_layout import PICTURES, TABLE, TRANSCRIPT
 from dlhw.data.line_pictures import LineSplit, line_columns
 from dlhw.data.picture_files import FORMATS, Files, reason
 from dlhw.errors import UserError
@@ -35,7 +35,7 @@ class Options(common.Options):
     batch_size: int = 32  # lines at once; changes the speed only
     method: str = "greedy"  # greedy | beam; of an attention decoder also nucleus
     width: int = 10  # beam: hypotheses that are kept
-    beside: bool = False  # write NAME.txt beside each picture as well
+    beside: bool = False  # write NAME.txt beside each picture NAME.png as well, in the place of an older one
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -88,11 +88,34 @@ def decode_files(files: Files, names: Sequence[str], height: int, border: int) -
                 yield name, line
 
 
+def texts_beside(names: Sequence[str]) -> dict[str, str]:
+    """Picture -> the .txt beside it, which has its name without the ending that :data:`dlhw.data.line_layout.PICTURES` knows.
+
+    Raises:
+        UserError: two pictures would share a .txt, or one would replace a transcript.
+    """
+    pictures: dict[str, str] = {}
+    for name in names:
+        ending = max((ending for ending in PICTURES if name.lower().endswith(ending)), key=len, default="")
+        text = name[: len(name) - len(ending)] + ".txt"
+        if text in pictures:
+            raise UserError(
+                f"beside=true: {pictures[text]} and {name} would both be read into {text}; pictures of different names are right"
+            )
+        if text.endswith(TRANSCRIPT):
+            raise UserError(
+                f"beside=true: what is read on {name} would replace the transcript {text}; another name of the picture is right"
+            )
+        pictures[text] = name
+    return {name: text for text, name in pictures.items()}
+
+
 def predict(options: Options) -> bool:
     """Write the CSV; returns whether every file was a picture.
 
     Raises:
-        UserError: no finished run, missing input, not one picture, an output that cannot be written.
+        UserError: no finished run, missing input, not one picture, a method that is not for the network, an output that cannot be written,
+            two texts for one file.
     """
     from dlhw.results import load_run
 
@@ -101,12 +124,14 @@ def predict(options: Options) -> bool:
         names = [name for name in files.files if (files.path / name).resolve() != own and not name.endswith((".txt", TABLE))]
         if not names:
             raise UserError(f"input={options.input} holds no pictures: files of type {', '.join(FORMATS)} are right")
+        beside = texts_beside(names) if options.beside else {}
         run = load_run(options.run, options.device)
+        task: LineTranscription = run.task  # type: ignore[assignment]  # what a run on a LineSpec holds
+        settings = replace(task.decode, method=options.method, width=options.width, k=1, lm_weight=0.0)  # the language model is not stored
+        task.head.check(settings)
         lines = dict(decode_files(files, names, run.spec.height, run.spec.border))
     if not lines:
         raise UserError(f"input={options.input}: no file is readable as a picture, so nothing was written")
-    task: LineTranscription = run.task  # type: ignore[assignment]  # what a run on a LineSpec holds
-    settings = replace(task.decode, method=options.method, width=options.width, k=1, lm_weight=0.0)  # the language model is not stored
     readings = read(run, [*lines.values()], settings, options.batch_size)
     with replacing(options.output) as temporary, open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         table = csv.writer(file)
@@ -117,8 +142,7 @@ def predict(options: Options) -> bool:
     if options.beside:
         folder = files.path if files.path.is_dir() else files.path.parent
         for name, reading in zip(lines, readings, strict=True):
-            picture = folder / name
-            write_text(picture.with_name(f"{picture.name.split('.')[0]}.txt"), f"{reading.text}\n")
+            write_text(folder / beside[name], f"{reading.text}\n")
     if len(lines) <= 10:
         for name, reading in zip(lines, readings, strict=True):
             print(f"{name}: {reading.text} ({reading.probability:.3f})")

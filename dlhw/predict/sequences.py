@@ -6,9 +6,6 @@ Legend: N windows, L length of the network's sequences in nucleotides, P protein
 """
 
 import csv
-import gzip
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -22,13 +19,11 @@ from dlhw.atomic_file import replacing
 from dlhw.data.rna import encode
 from dlhw.errors import UserError
 from dlhw.predict import options as common
+from dlhw.predict.sequence_files import Record, is_rna, read_records, warn_of_short
 
 if TYPE_CHECKING:
     from dlhw.results import Run
     from dlhw.tasks.regress import Regression
-
-LETTERS = frozenset("ACGUTNacgutn")
-UNREADABLE = (OSError, EOFError, ValueError)  # ValueError: no UTF-8, or no FASTA
 
 
 @dataclass(frozen=True)
@@ -39,64 +34,13 @@ class Options(common.Options):
     a file is written beside the output.
     """
 
-    stride: int = 1
-    bedgraph: str | None = None
+    stride: int = 1  # nucleotides between the starts of the windows of a longer sequence
+    bedgraph: str | None = None  # proteins, with commas, or all: a bedGraph file of each
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.stride < 1:
             raise UserError(f"stride={self.stride} is out of range: at least 1 nucleotide")
-
-
-@dataclass(frozen=True)
-class Record:
-    """A sequence of the input and what it is called there."""
-
-    name: str
-    sequence: str
-
-
-def read_records(source: str) -> list[Record]:
-    """The sequences of a FASTA file, named by their headers up to the first blank, of a text file, named by their lines, or one itself.
-
-    Raises:
-        UserError: neither a file nor a sequence, unreadable, no sequence in it, a name twice.
-    """
-    if not os.path.exists(source):  # a Path that is too long for a file name would not answer
-        if set(source) - LETTERS:
-            raise UserError(
-                f"input={source} is missing: a FASTA file, a text file with a sequence a line, or one sequence of A, C, G, U, N is right"
-            )
-        return [Record("sequence", source)]
-    path = Path(source)
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else open(path, encoding="utf-8-sig") as file:
-            lines = file.read().splitlines()
-    except UNREADABLE as error:
-        raise UserError(f"input={path} cannot be read as text ({error}): FASTA or a sequence a line is right") from None
-    first = next((line for line in lines if line.strip()), "")
-    records = list(_fasta(lines) if first.startswith(">") else _lines(lines))
-    if not records:
-        raise UserError(f"input={path} holds no sequence: FASTA or a sequence a line is right")
-    names: set[str] = set()
-    for record in records:
-        if record.name in names:
-            raise UserError(f"input={path} has two sequences called {record.name!r}: each needs a name of its own")
-        names.add(record.name)
-    return records
-
-
-def _fasta(lines: list[str]) -> Iterator[Record]:
-    from Bio.SeqIO.FastaIO import SimpleFastaParser
-
-    for number, (title, sequence) in enumerate(SimpleFastaParser(line for line in lines if line.strip()), 1):
-        yield Record(title.split()[0] if title.split() else f"record{number}", sequence)
-
-
-def _lines(lines: list[str]) -> Iterator[Record]:
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            yield Record(f"line{number}", line.strip())
 
 
 def starts(length: int, window: int, stride: int) -> NDArray[np.intp]:
@@ -112,25 +56,30 @@ def predict(options: Options) -> bool:
         UserError: no finished run, wrong input, no such protein, an output that cannot be written.
     """
     from dlhw.results import load_run
+    from dlhw.run_files import is_simulated
 
     records = read_records(options.input)
     run = load_run(options.run, options.device)
     length, proteins = run.spec.length, run.spec.proteins
+    simulated = " (simulated)" if is_simulated(run.result) else ""
+    columns = tuple(f"{name}{simulated}" for name in proteins)
     if options.stride > length:
         raise UserError(f"stride={options.stride} is out of range: 1 to {length} nucleotides, the length of a window")
     graphs = _columns(options.bedgraph, proteins)
     scans: list[list[Any]] = []
     files = {proteins[column]: _beside(options.output, f"{proteins[column].replace('/', '_')}.bedgraph") for column in graphs}
-    readable = [record for record in records if _is_rna(record)]
+    readable = [record for record in records if is_rna(record)]
+    warn_of_short(readable, length)
     if not readable:
         raise UserError(f"input={options.input}: no sequence is readable as RNA, so nothing was written")
     with ExitStack() as stack:
         file = stack.enter_context(open(stack.enter_context(replacing(options.output)), "w", newline="", encoding="utf-8"))
         tracks = [stack.enter_context(open(stack.enter_context(replacing(path)), "w", encoding="utf-8")) for path in files.values()]
         for name, track in zip(files, tracks, strict=True):
-            track.write(f'track type=bedGraph name="{name}" description="predicted binding of {name}, mean over windows of {length} nt"\n')
+            what = f"{name}{simulated}"
+            track.write(f'track type=bedGraph name="{what}" description="predicted binding of {what}, mean over windows of {length} nt"\n')
         table = csv.writer(file)
-        table.writerow(["name", "start", "end", "sequence", *proteins])
+        table.writerow(["name", "start", "end", "sequence", *columns])
         for record, begins, values in scanned(run, readable, options):
             ends = np.minimum(begins + length, len(record.sequence))
             for begin, end, row in zip(begins.tolist(), ends.tolist(), values, strict=True):
@@ -142,8 +91,9 @@ def predict(options: Options) -> bool:
     written = [options.output, *files.values()]
     if any(row[2] > 1 for row in scans):
         written.append(_beside(options.output, "transcripts.csv"))
-        _write_summary(written[-1], scans, proteins)
-    print(f"{', '.join(map(str, written))}: {len(scans)} of {len(records)} sequences, in standard deviations of the training probes")
+        _write_summary(written[-1], scans, columns)
+    said = f"{len(scans)} of {len(records)} sequences, in standard deviations of the training probes{simulated}"
+    print(f"{', '.join(map(str, written))}: {said}")
     return len(scans) == len(records)
 
 
@@ -158,19 +108,6 @@ def _columns(asked: str | None, proteins: tuple[str, ...]) -> list[int]:
     if unknown := [name for name in names if name not in proteins]:
         raise UserError(f"bedgraph={','.join(unknown)} is none of this run's proteins: all, or some of {', '.join(proteins)}, are right")
     return [proteins.index(name) for name in dict.fromkeys(names)]
-
-
-def _is_rna(record: Record) -> bool:
-    """Whether a sequence can be read; if not, its name and what is wrong go to stderr."""
-    wrong = sorted(set(record.sequence) - LETTERS)
-    if wrong:
-        letters = ", ".join(map(repr, wrong[:5]))
-        print(
-            f"error: {record.name} has letters that are no bases ({letters}): A, C, G, U (or T) and N are right; left out", file=sys.stderr
-        )
-    elif not record.sequence:
-        print(f"error: {record.name} is empty; left out", file=sys.stderr)
-    return bool(record.sequence) and not wrong
 
 
 def _rna(text: str) -> str:

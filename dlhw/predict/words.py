@@ -1,7 +1,7 @@
 """Spellings of words in IPA: given on the command line, or one a line in a file."""
 
 import csv
-import re
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dlhw.results import Run
     from dlhw.tasks.transcribe import Transcription
 
-NO_PHONES = re.compile(r"[/\[\]ˈˌ.]")  # what dictionaries write around and between phones, and WikiPron leaves out
+NO_PHONES = frozenset("/[]ˈˌ.")  # what dictionaries write around and between phones, and WikiPron leaves out
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Options(common.Options):
     k: int = 3  # spellings of each word
 
     def __post_init__(self) -> None:
-        if not Path(self.input).exists() and Path(self.input).suffix in (".txt", ".tsv", ".csv"):
+        if not os.path.exists(self.input) and Path(self.input).suffix in (".txt", ".tsv", ".csv"):
             raise UserError(f"input={self.input} is missing: a file with one word in IPA a line, or the word itself, is right")
         super().__post_init__()
 
@@ -58,7 +58,7 @@ def read_words(options: Options) -> list[str]:
     """
     path = Path(options.input)
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines() if path.exists() else options.input.split(",")
+        lines = path.read_text(encoding="utf-8-sig").splitlines() if os.path.exists(path) else options.input.split(",")
     except (UnicodeDecodeError, OSError) as error:
         raise UserError(f"input={path} cannot be read ({error}): a text file in UTF-8 with one word in IPA a line is right") from None
     words = [word for line in lines if (word := line.split("\t")[0].strip())]
@@ -68,11 +68,11 @@ def read_words(options: Options) -> list[str]:
 
 
 def phones_of(word: str, known: Vocab, form: str) -> list[str]:
-    """The phones of a word in IPA; stress marks, dots, slashes and brackets are dropped."""
+    """The phones of a word in IPA; stress marks, dots, slashes and brackets that the network does not know are dropped."""
     phones: list[str] = []
-    for part in NO_PHONES.sub("", normalized(word, form)).split():
+    for part in normalized(word, form).split():
         phones += [part] if part in known else longest_first(part, known)
-    return phones
+    return [phone for phone in phones if phone in known or phone not in NO_PHONES]
 
 
 def longest_first(text: str, known: Vocab) -> list[str]:

@@ -13,13 +13,13 @@ from dlhw.report.plan import Curves, Metric, Plan, Row
 from dlhw.report.quantities import quantity
 from dlhw.report.runs import Record, select
 from dlhw.report.setup import network_tables, setup_table
-from dlhw.report.statistics import Estimate, mean_over_seeds, over_samples
+from dlhw.report.statistics import INTERVAL, Estimate, mean_with_interval, over_samples
 from dlhw.rescore import rescore
 
 NOT_RUN = "not run"
 INTERVALS = (
-    "Mean over the seeds with its 95 % bootstrap interval over the seeds (from three seeds on); of a single run the interval is over the "
-    "test samples and marked *. Validation chose the epoch; the highest and the last epoch, where they are shown, chose nothing."
+    f"Mean over the seeds with its 95 % interval over the seeds ({INTERVAL}); of a single run it is the bootstrap interval over the "
+    "test samples, marked *. Validation chose the epoch; the highest and the last epoch, where they are shown, chose nothing."
 )
 
 
@@ -52,7 +52,7 @@ def estimate(row: Row, metric: Metric, records: Sequence[Record]) -> Estimate | 
     values = [value for record in runs if not math.isnan(value := quantity(record, metric.quantity))]
     if not values:
         return None
-    found = mean_over_seeds(values)
+    found = mean_with_interval(values)
     split, _, name = metric.quantity.partition("/")
     if len(values) == 1 and split == "test" and (predictions := runs[0].predictions):
         first = runs[0]
@@ -63,6 +63,8 @@ def estimate(row: Row, metric: Metric, records: Sequence[Record]) -> Estimate | 
                 name, math.nan
             )
 
+        if math.isnan(score(np.arange(samples))):  # a committed run: what was to be predicted is not kept with it
+            return found
         drawn = over_samples(samples, score, draws=200)
         return Estimate(found.mean, drawn.low, drawn.high, 1, drawn.over)
     return found
@@ -93,7 +95,7 @@ def shown(found: Estimate | None, digits: int = 4) -> str:
     mean = f"{found.mean:,.{digits}f}"
     if found.low is None or found.high is None or found.low == found.mean == found.high:
         return mean
-    return f"{mean} [{found.low:,.{digits}f}, {found.high:,.{digits}f}]{'*' * (found.over != 'seeds')}"
+    return f"{mean} [{found.low:,.{digits}f}, {found.high:,.{digits}f}]{'*' * (found.over == 'test samples')}"
 
 
 def placed(row: Row, reported: Sequence[float], found: Estimate | None) -> str:
@@ -126,7 +128,7 @@ def _curves(plan: Plan, curves: Curves, records: Sequence[Record]) -> Figure:
 
 
 def claims_table(plan: Plan, verdicts: Sequence[Verdict]) -> Table:
-    """A line for each claim: what it says, the verdict, the effect with its interval, seeds, kind of data."""
+    """A line for each claim: what it says, the verdict, the effect with its interval and what that is over, kind of data."""
     rows = []
     for verdict in verdicts:
         claim = verdict.claim
@@ -140,13 +142,14 @@ def claims_table(plan: Plan, verdicts: Sequence[Verdict]) -> Table:
                 claim.quantity,
                 shown(verdict.effect, digits),
                 _matters(claim),
-                str(verdict.effect.n if verdict.effect else 0),
+                f"{verdict.effect.n if verdict.effect else 0} {claim.over}",
                 claim.data,
             ]
         )
-    columns = ["claim", "what it says", "verdict", "quantity", "effect", "matters from", "seeds", "data"]
+    columns = ["claim", "what it says", "verdict", "quantity", "effect", "matters from", "n", "data"]
     notes = [
-        "Effect: the first setting minus the second over common seeds, as a share of the second where the quantity is marked so; of a "
+        "Effect: the first setting minus the second over the n common seeds, or parts (proteins, each the mean over its seeds), as a "
+        "share of the second where the quantity is marked so; of a "
         "fact, the quantity itself. A claim holds where the whole interval lies on its side and the mean is no less than what matters.",
     ]
     return Table(

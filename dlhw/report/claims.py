@@ -1,12 +1,14 @@
 """What the reports claim, as tests over runs: ``conf/report/claims.yaml`` in, verdicts out.
 
-A claim compares a quantity of two settings over their common seeds, or holds a fact against every run of one setting.
+A claim compares a quantity of two settings over their common seeds, or over their common parts of the test split (proteins), or holds a
+fact against every run of one setting.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal, get_args
 
 import yaml
@@ -14,8 +16,8 @@ import yaml
 from dlhw.config import CONF
 from dlhw.errors import UserError
 from dlhw.report.quantities import quantity
-from dlhw.report.runs import Record, select
-from dlhw.report.statistics import FEWEST, Estimate, mean_over_seeds, paired_difference
+from dlhw.report.runs import Record, Where, select
+from dlhw.report.statistics import FEWEST, Estimate, mean_with_interval, paired_difference
 
 CLAIMS = CONF / "report" / "claims.yaml"
 
@@ -38,6 +40,9 @@ class Claim:
         value: of a fact.
         than_quantity: what is read off the runs in ``than``, where it is another quantity.
         data: ``real`` or ``simulated``.
+        over: what the pairs are, and so the interval: ``seeds``, or ``parts``, as the proteins of ``spearman:NAME``, each of which is the
+            mean over the seeds.
+        without: parts to leave out.
     """
 
     id: str
@@ -52,6 +57,8 @@ class Claim:
     value: float | None = None
     than_quantity: str = ""
     data: Literal["real", "simulated"] = "real"
+    over: Literal["seeds", "parts"] = "seeds"
+    without: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.expect not in get_args(Expect):
@@ -60,6 +67,10 @@ class Claim:
             raise UserError(f"claim {self.id}: either than (for higher, lower, same) or value (for at_least, at_most, equal) is right")
         if self.than and self.matters <= 0:
             raise UserError(f"claim {self.id}: matters={self.matters} is out of range: the smallest difference that matters is above 0")
+        if self.over not in ("seeds", "parts") or (self.over == "parts" and not self.than):
+            raise UserError(f"claim {self.id}: over={self.over}: seeds is right, or parts where two settings are compared")
+        if self.without and self.over != "parts":
+            raise UserError(f"claim {self.id}: without={', '.join(self.without)} leaves parts out, so it needs over: parts")
 
 
 @dataclass(frozen=True)
@@ -94,22 +105,25 @@ def load_claims(path: Path = CLAIMS) -> list[Claim]:
 
 def judge(claim: Claim, records: Sequence[Record]) -> Verdict:
     """The verdict on a claim from the runs that there are."""
-    first = _values(claim.quantity, records, claim.of)
-    if not first:
-        return Verdict(claim, "undecided", why="not run")
     if claim.value is not None:
-        return _fact(claim, claim.value, first)
-    second = _values(claim.than_quantity or claim.quantity, records, claim.than)
-    if not second:
+        values = _by_seed(claim.quantity, records, claim.of)
+        return _fact(claim, claim.value, values) if values else Verdict(claim, "undecided", why="not run")
+    read = _by_part if claim.over == "parts" else _by_seed
+    first = read(claim.quantity, records, claim.of)
+    second = read(claim.than_quantity or claim.quantity, records, claim.than)
+    if not first or not second:
         return Verdict(claim, "undecided", why="not run")
+    if unknown := [part for part in claim.without if part not in first]:
+        return Verdict(claim, "undecided", why=f"no part called {', '.join(unknown)}")
+    first = {key: value for key, value in first.items() if key not in claim.without}
     if claim.ratio:
-        first = {seed: value / second[seed] - 1 for seed, value in first.items() if second.get(seed)}
+        first = {key: value / second[key] - 1 for key, value in first.items() if second.get(key)}
         second = dict.fromkeys(first, 0.0)
-    effect = paired_difference(first, second)
+    effect = paired_difference(first, second, claim.over)
     if effect is None:
-        return Verdict(claim, "undecided", why="no common seed")
+        return Verdict(claim, "undecided", why=f"no common {claim.over.removesuffix('s')}")
     if effect.low is None or effect.high is None:
-        return Verdict(claim, "undecided", effect, why=f"{effect.n} seed{'s' * (effect.n != 1)}, {FEWEST} are needed")
+        return Verdict(claim, "undecided", effect, why=f"{effect.n} {claim.over[: -1 if effect.n == 1 else None]}, {FEWEST} are needed")
     return _compared(claim, effect, effect.low, effect.high)
 
 
@@ -133,7 +147,7 @@ def _compared(claim: Claim, effect: Estimate, low: float, high: float) -> Verdic
     return Verdict(claim, "undecided", effect, "the interval is too wide")
 
 
-def _fact(claim: Claim, right: float, values: Mapping[int, float]) -> Verdict:
+def _fact(claim: Claim, right: float, values: Mapping[str, float]) -> Verdict:
     tolerance = claim.matters or 1e-6 * max(1.0, abs(right))
     match claim.expect:
         case "at_least":
@@ -142,9 +156,22 @@ def _fact(claim: Claim, right: float, values: Mapping[int, float]) -> Verdict:
             true = all(value <= right + tolerance for value in values.values())
         case _:
             true = all(abs(value - right) <= tolerance for value in values.values())
-    return Verdict(claim, "holds" if true else "does not hold", mean_over_seeds([*values.values()]))
+    return Verdict(claim, "holds" if true else "does not hold", mean_with_interval([*values.values()]))
 
 
-def _values(name: str, records: Sequence[Record], where: Mapping[str, Any]) -> dict[int, float]:
-    values = {record.seed: quantity(record, name) for record in select(records, where)}
+def _by_seed(name: str, records: Sequence[Record], where: Where) -> dict[str, float]:
+    values = {str(record.seed): quantity(record, name) for record in select(records, where)}
     return {seed: value for seed, value in values.items() if not math.isnan(value)}
+
+
+def _by_part(name: str, records: Sequence[Record], where: Where) -> dict[str, float]:
+    """The metric ``split/name`` on each part that the runs have measured, the mean over the seeds: of each the first run found."""
+    split, _, metric = name.partition("/")
+    found: dict[str, dict[int, float]] = {}
+    for record in records:
+        if record.has(where):
+            for key, value in record.result.get(split, {}).items():
+                measured, _, part = key.partition(":")
+                if part and measured == metric and value is not None:
+                    found.setdefault(part, {}).setdefault(record.seed, float(value))
+    return {part: fmean(of_seeds.values()) for part, of_seeds in found.items()}

@@ -1,10 +1,11 @@
 """How much a network of other proteins helps where little was measured: a figure. python -m dlhw.report.few_shot outputs/rbp/few_shot
 
-Reads runs that differ in ``task.data.train_probes`` and ``warm_start``.
+Reads runs that differ in ``task.data.train_probes``, ``warm_start`` and the seed, and in nothing else.
 """
 
 import argparse
 from collections import defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import matplotlib as mpl
@@ -15,31 +16,54 @@ from dlhw import command
 from dlhw.atomic_file import replacing
 from dlhw.errors import UserError
 from dlhw.report.curves import saving, style
-from dlhw.results import load_runs, read_settings
+from dlhw.results import BESIDE, load_runs, read_settings
 
 SCRATCH, ADAPTED = "from scratch", "adapted"
-Scores = dict[str, dict[int, list[float]]]  # way -> probes -> a value per seed
+# What the runs of one figure may differ in.
+VARIED = BESIDE | {"task.data.train_probes", "task.data.val_probes", "task.data.split_seed", "warm_start"}
+
+
+@dataclass
+class Scores:
+    """The metric of each run by way and number of probes, and what the runs are about."""
+
+    values: dict[str, dict[int, list[float]]] = field(default_factory=lambda: {SCRATCH: defaultdict(list), ADAPTED: defaultdict(list)})
+    title: str = ""
 
 
 def scores(folder: Path, metric: str = "spearman") -> Scores:
     """The metric on the test split of the finished runs below a folder, by how they were started and by how many probes they saw.
 
     Raises:
-        UserError: no finished run that was trained on a number of probes, or adapted runs that came from several others.
+        UserError: no finished run that was trained on a number of probes and validated on as many, runs that differ in another setting
+            than a few-shot experiment varies, or adapted runs that came from several networks.
     """
     runs = load_runs(folder)
-    found: Scores = {SCRATCH: defaultdict(list), ADAPTED: defaultdict(list)}
+    found = Scores()
     sources = set()
+    others: dict[str, dict[str, object]] = defaultdict(dict)  # setting -> its values, by their text
     for run in runs[runs["status"] == "finished"].to_dict("records"):
         settings = read_settings(Path(str(run["path"])))
         probes, source = settings.get("task.data.train_probes"), settings.get("warm_start")
-        if probes is not None and f"test/{metric}" in run:
-            found[ADAPTED if source else SCRATCH][int(probes)].append(float(run[f"test/{metric}"]))
-            sources |= {source} if source else set()
-    if not any(found.values()):
-        raise UserError(f"no finished run below {folder} has task.data.train_probes and test/{metric}: experiment=rbp/few_shot makes them")
+        if probes is None or f"test/{metric}" not in run or settings.get("task.data.val_probes") != probes:
+            continue
+        found.values[ADAPTED if source else SCRATCH][int(probes)].append(float(run[f"test/{metric}"]))
+        sources |= {source} if source else set()
+        for key, value in settings.items():
+            if key not in VARIED:
+                others[key][str(value)] = value
+        found.title = f"{settings.get('task.data.protein')}{' (simulated)' if run['simulated'] else ''}"
+    if not any(found.values.values()):
+        raise UserError(
+            f"no finished run below {folder} has task.data.train_probes, as many task.data.val_probes and test/{metric}: "
+            "experiment=rbp/few_shot makes them"
+        )
     if len(sources) > 1:
         raise UserError(f"the runs below {folder} were started from several networks ({', '.join(sorted(sources))}): one is right")
+    if differing := [f"{key} ({', '.join(sorted(values))})" for key, values in sorted(others.items()) if len(values) > 1]:
+        raise UserError(
+            f"the runs below {folder} differ in {'; '.join(differing)}: a figure is of runs that differ in probes and seed only"
+        )
     return found
 
 
@@ -48,16 +72,17 @@ def few_shot(found: Scores, metric: str = "Spearman correlation") -> Figure:
     with style():
         figure = Figure()
         axes = figure.add_subplot(xscale="log")
-        for (way, values), looks in zip(found.items(), mpl.rcParams["axes.prop_cycle"], strict=False):
+        for (way, values), looks in zip(found.values.items(), mpl.rcParams["axes.prop_cycle"], strict=False):
             x = sorted(values)
             if x:
                 axes.plot(x, [sum(values[n]) / len(values[n]) for n in x], **looks, marker="o", label=way)
                 low, high = [min(values[n]) for n in x], [max(values[n]) for n in x]
                 axes.fill_between(x, low, high, color=looks["color"], alpha=0.18, linewidth=0)
-        every = sorted({n for values in found.values() for n in values})
+        every = sorted({n for values in found.values.values() for n in values})
         axes.set_xticks(every, [f"{n:,}" for n in every])
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xlabel("probes trained on")
+        axes.set_title(found.title)
+        axes.set_xlabel("probes trained on (as many again validate)")
         axes.set_ylabel(f"test {metric}")
         axes.legend()
         return figure
@@ -74,7 +99,8 @@ def main(arguments: list[str]) -> int:
         raise UserError(f"--output={output}: a name that ends in .svg, .pdf or .png is right")
     with saving(), replacing(output) as temporary:
         few_shot(found).savefig(temporary, format=kind, bbox_inches="tight")
-    for way, values in found.items():
+    print(found.title)
+    for way, values in found.values.items():
         for n in sorted(values):
             print(f"{way}, {n:,} probes: {sum(values[n]) / len(values[n]):.4f} (runs: {len(values[n])})")
     print(f"written: {output}")

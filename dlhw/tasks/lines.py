@@ -35,6 +35,7 @@ class LineTranscription(Transcription):
         self.lines: LineSplit
 
     def setup(self, stage: str) -> None:
+        super().setup(stage)
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         if stage == "fit" and isinstance(self.head, CTC):
             for split, lines in data.splits.items():
@@ -44,10 +45,7 @@ class LineTranscription(Transcription):
     def attach(self, data: Any, split: str = "test") -> None:
         """Learn the language of the training texts, where ``task.decode.lm_weight`` asks for it; note whose the lines of ``split`` are."""
         self.lines = data.splits[split]
-        if not isinstance(self.head, CTC):
-            if self.decode.lm_weight or self.decode.symbol_bonus:
-                raise UserError("task.decode.lm_weight and task.decode.symbol_bonus are for CTC: an attention decoder takes 0")
-        else:
+        if isinstance(self.head, CTC):
             self.head.language = None
             if self.decode.lm_weight or self.decode.symbol_bonus:
                 targets = data.splits["train"].targets.tolist()

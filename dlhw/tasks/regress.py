@@ -26,14 +26,15 @@ LOSSES = ("mse", "log_cosh")
 class Regression(SupervisedTask):
     """Squared error, or the logarithm of its hyperbolic cosine, over the intensities that were measured.
 
-    ``spearman`` and ``pearson`` are means over the proteins, each over the whole split; with several proteins the test split has them
-    for each as well (``spearman:RBP04``). Constant or NaN predictions have no correlation: it is NaN, and a warning names the protein.
+    ``spearman`` and ``pearson`` are means over the proteins, each over the whole split; the test split has them for each protein as well
+    (``spearman:RBP04``), also for a single one, so that it can be compared with a network of many. Constant or NaN predictions have no
+    correlation: it is NaN, and a warning names the protein.
 
     A network with a method ``solve(train, val)`` is solved in closed form when the training starts; each of the two yields
     ``(bases, mask, measured)``.
 
     Args:
-        loss: ``mse``; ``log_cosh``, which is less drawn by outliers (Karin et al., MultiRBP, 2020).
+        loss: ``mse``; ``log_cosh``, which is less drawn by outliers (Karin et al., MultiRBP, 2021).
         ranks: see :func:`dlhw.correlation.spearman`.
     """
 
@@ -93,11 +94,17 @@ class Regression(SupervisedTask):
         metrics = {"loss": total / values}
         for metric, of_proteins in each.items():
             metrics[metric] = torch.tensor(of_proteins.mean())
-            if split == "test" and len(names) > 1:
+            if split == "test":
                 metrics |= {f"{metric}:{name}": torch.tensor(value) for name, value in zip(names, of_proteins, strict=True)}
         undefined = [name for name, value in zip(names, each["spearman"], strict=True) if value != value]
         if undefined:
-            log.warning("%s: no correlation for %s: the predictions or the intensities are constant or NaN", split, ", ".join(undefined))
+            counts = ", and an epoch that is judged by it counts as the worst" if split == "val" else ""
+            log.warning(
+                "%s: no correlation for %s: the predictions or the intensities are constant or NaN; so the mean is NaN%s",
+                split,
+                ", ".join(undefined),
+                counts,
+            )
         return metrics
 
     def _whole(self, collected: tuple[Tensor, ...]) -> list[Tensor]:

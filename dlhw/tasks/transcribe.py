@@ -20,6 +20,7 @@ from dlhw.edit_distance import Edits, count_edits
 from dlhw.errors import UserError
 from dlhw.specs import PAD
 from dlhw.tasks.heads import head_of
+from dlhw.tasks.heads.autoregressive import Autoregressive
 from dlhw.tasks.supervised import SupervisedTask
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,12 @@ class Transcription(SupervisedTask):
             raise UserError(f"task.module.label_smoothing={label_smoothing} is out of range: 0 to below 1")
         self.head, self.vocab = head_of(net), Vocab(spec.target)
         self.decode, self.label_smoothing = Decode(**(decode or {})), label_smoothing
+        self.head.check(self.decode)
+
+    def setup(self, stage: str) -> None:
+        if stage == "fit" and isinstance(self.head, Autoregressive):
+            for split, texts in self.trainer.datamodule.splits.items():  # type: ignore[attr-defined]
+                warn_of_cut_texts(texts.targets, self.decode.max_symbols, split)
 
     def prepared(self, inputs: Any, index: Tensor, *, train: bool) -> Any:
         """What the network takes, of a batch's inputs; ``train``: augmented, as a function of seed, epoch and ``index``."""
@@ -116,6 +123,17 @@ class Transcription(SupervisedTask):
         hypotheses = np.array(self.texts(ids.flatten(0, 1))).reshape(ids.shape[:2])
         references = np.array(self.texts(targets))
         self.predictions = {"reference": references, "hypothesis": hypotheses, "score": scores.float(), "index": index}
+
+
+def warn_of_cut_texts(targets: np.ndarray, max_symbols: int, split: str) -> None:
+    """Tell of texts, ids (N, T), that are longer with their end than a decoder may write: none of them can come out right."""
+    lengths = (targets != PAD).sum(axis=1)
+    if cut := int((lengths > max_symbols).sum()):
+        log.warning(
+            "%s: %d of %d texts are longer than task.decode.max_symbols=%d, at which the decoder stops; the longest has %d symbols "
+            "with its end",
+            *(split, cut, len(lengths), max_symbols, lengths.max()),
+        )
 
 
 def trimmed(targets: Tensor) -> Tensor:

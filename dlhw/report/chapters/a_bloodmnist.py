@@ -41,7 +41,7 @@ def drawings(records: Sequence[Record]) -> list[Figure]:
     for row in ROWS:
         for record in select(records, row.where)[:1]:
             classes, stored = record.result["spec"]["classes"], record.predictions
-            if stored:
+            if "targets" in stored:
                 counts = confusion_counts(stored["targets"], stored["probabilities"].argmax(axis=1), len(classes))
                 caption = (
                     f"{row.id}, {row.label}: confusion matrix of seed {record.seed}, test split; shares of the true class, and counts."

@@ -20,7 +20,7 @@ PLAN = Plan(
     ],
     experiments=[
         Experiment(["experiment=p2g/attention"], [*SHORT, "seed=42"], [NUCLEUS]),
-        Experiment(["experiment=p2g/best"], [*SHORT, "seed=0"]),
+        Experiment(["task=p2g", "model=p2g_best"], [*SHORT, "seed=0"]),
     ],
     rows=[
         Row("R12", "no attention, greedy", NONE, {"test/cer": [0.2926, 0.2992, 0.3317], "test/wer": [0.795, 0.797, 0.832]}),
@@ -38,7 +38,7 @@ PLAN = Plan(
             ],
         ),
         Row("dot", "dot-product attention, greedy", DOT),
-        Row("best", "the best network found here, beam of 10", {"experiment": "p2g/best"}),
+        Row("best", "the best network found here, beam of 10", {"experiment": "p2g/p2g_best"}),
     ],
     metrics=[Metric("test/cer", "CER"), Metric("test/wer", "WER")],
     more=[

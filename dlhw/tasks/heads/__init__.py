@@ -11,6 +11,13 @@ from dlhw.errors import UserError
 class Head(Protocol):
     """What :class:`dlhw.tasks.transcribe.Transcription` asks of a head, which has no weights. ``inputs`` are whatever the network takes."""
 
+    def check(self, settings: Decode) -> None:
+        """Refuse settings that this head has no use for.
+
+        Raises:
+            UserError: one of them asks for something; names it.
+        """
+
     def losses(self, net: nn.Module, inputs: Any, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         """The loss of each text in nats, summed over its symbols: (B,). ``targets`` are int64 (B, T): ids, end, padding.
 

@@ -8,11 +8,18 @@ from torch.nn import functional as F
 
 from dlhw.decoding import Decode, Hypotheses
 from dlhw.decoding import autoregressive as decoders
+from dlhw.errors import UserError
 from dlhw.specs import BOS, PAD
 
 
 class Autoregressive:
     """Cross-entropy of every symbol and of the end."""
+
+    def check(self, settings: Decode) -> None:
+        """Refuse the language model and the bonus, which only the beam search of CTC has."""
+        for name in ("lm_weight", "symbol_bonus"):
+            if value := getattr(settings, name):
+                raise UserError(f"task.decode.{name}={value} is for CTC: a network that writes symbol by symbol takes 0")
 
     def losses(self, net: nn.Module, inputs: Any, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         """Teacher forcing: (B,) nats, summed over the symbols of each text. ``targets`` int64 (B, T)."""

@@ -26,6 +26,12 @@ class CTC:
 
     language: Any = None  # a dlhw.decoding.ngram.NGram over classes, where the beam shall weigh its hypotheses with one
 
+    def check(self, settings: Decode) -> None:
+        """Refuse nucleus sampling, which is for networks that write one symbol after the other."""
+        for name in ("method", "validation"):
+            if getattr(settings, name) == "nucleus":
+                raise UserError(f"task.decode.{name}=nucleus is for attention decoders; a network with CTC takes greedy or beam")
+
     def losses(self, net: nn.Module, inputs: Any, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         """-log p(text | picture) in nats: (B,).
 
@@ -64,21 +70,14 @@ class CTC:
         )
 
     def decoded(self, log_probs: Tensor, lengths: Tensor, settings: Decode) -> Hypotheses:
-        """Texts of log-probabilities (B, S, K).
-
-        Raises:
-            UserError: nucleus sampling, which is for networks that write one symbol after the other.
-        """
-        match settings.method:
-            case "greedy":
-                classes = best_path(log_probs, lengths)[:, None]
-                scores = -text_losses(log_probs, lengths, with_end(classes[:, 0]))[:, None]
-            case "beam":
-                classes, scores = prefix_beam(
-                    log_probs, lengths, settings.width, settings.k, self.language, settings.lm_weight, settings.symbol_bonus
-                )
-            case method:
-                raise UserError(f"task.decode.method={method} is for attention decoders; a network with CTC takes greedy or beam")
+        """Texts of log-probabilities (B, S, K), greedy or by beam search."""
+        if settings.method == "greedy":
+            classes = best_path(log_probs, lengths)[:, None]
+            scores = -text_losses(log_probs, lengths, with_end(classes[:, 0]))[:, None]
+        else:
+            classes, scores = prefix_beam(
+                log_probs, lengths, settings.width, settings.k, self.language, settings.lm_weight, settings.symbol_bonus
+            )
         return Hypotheses(with_end(classes), scores, confidences(log_probs, lengths, classes[:, 0]))
 
 
