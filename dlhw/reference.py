@@ -26,7 +26,7 @@ COMPACT = "predictions.csv.gz"  # text, because a repository is no place for bin
 TEXT = ":text"  # ends the name of a column of text
 EMBEDDED = ("digits", "ocr_digits", "rbp_sim", "rbp_sim_unseen")  # tasks whose data comes with the project
 OF_THE_DATA = ("targets", "measured", "reference", "picture")  # arrays that are parts of other sets, which are not ours to give away
-MOST = 1_000_000  # bytes of one run's predictions; larger ones are left out
+MOST = 500_000  # bytes of one run's predictions; larger ones are left out
 BEGIN, END = "<!-- results: python -m dlhw.reference readme -->", "<!-- end of results -->"
 
 
@@ -34,7 +34,7 @@ def keep(folders: Sequence[str | Path], reference: Path = REFERENCE) -> list[Pat
     """Copy the finished runs below ``folders`` to ``reference/<experiment>/<run>``: settings, result, metrics, test predictions,
     and the scores that other decoders gave.
 
-    Of predictions for data that does not come with the project, what was to be predicted is left out; predicted intensities keep four
+    Of predictions for data that does not come with the project, what was to be predicted is left out; predicted intensities keep three
     digits; what is larger than ``MOST`` is not kept. Returns the folders that were written.
     """
     runs = load_runs(*folders)
@@ -58,11 +58,11 @@ def keep(folders: Sequence[str | Path], reference: Path = REFERENCE) -> list[Pat
 
 
 def _short(name: str, array: np.ndarray) -> np.ndarray:
-    """Predicted intensities with four digits."""
+    """Predicted intensities with three digits."""
     if name != "predicted":
         return array
     with np.errstate(divide="ignore"):
-        place = 10.0 ** (3 - np.floor(np.log10(np.abs(array.astype(np.float64)))))
+        place = 10.0 ** (2 - np.floor(np.log10(np.abs(array.astype(np.float64)))))
     return np.where(np.isfinite(place), np.round(array * place) / place, array).astype(np.float32)
 
 

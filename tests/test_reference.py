@@ -58,8 +58,8 @@ def test_what_is_not_ours_is_not_kept(trained_runs: Path, tmp_path: Path) -> Non
     small = read_predictions(tmp_path / "kept" / "digits" / "softmax" / "small")
     assert set(small) == {"predicted", "index"}
     exact = np.random.default_rng(0).normal(size=(1000, 1))
-    np.testing.assert_allclose(small["predicted"], exact, rtol=6e-4)
-    assert all(float(f"{value:.4g}") == pytest.approx(value, rel=1e-7) for value in small["predicted"][:, 0].tolist())
+    np.testing.assert_allclose(small["predicted"], exact, rtol=6e-3)
+    assert all(float(f"{value:.3g}") == pytest.approx(value, rel=1e-7) for value in small["predicted"][:, 0].tolist())
     assert read_predictions(tmp_path / "kept" / "digits" / "softmax" / "large") == {}
 
 
