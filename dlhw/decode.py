@@ -142,7 +142,7 @@ def each(folders: Sequence[Path], given: dict[str, Any], options: argparse.Names
     data: dict[str, ArrayData] = {}
     runs = [load_run(folder, options.device) for folder in folders]
     for folder, run, settings in [(folder, run, combined(run, given)) for folder, run in zip(folders, runs, strict=True)]:
-        own = run.task.decode
+        own = combined(run, {})
         key = json.dumps(run.result["data"]) + str(run.config.task.data)
         data[key] = data[key] if key in data else data_of(run, options.data_root)
         metrics, predictions = decoded(run, data[key], options.split, settings, run.task.evaluated)
@@ -159,7 +159,7 @@ def together(folders: Sequence[Path], given: dict[str, Any], options: argparse.N
     first = runs[0]
     if others := [str(run.folder) for run in runs if run.spec != first.spec or run.result["data"] != first.result["data"]]:
         raise UserError(f"an ensemble is of runs on the same data; {', '.join(others)} has other data than {first.folder}")
-    settings, own = combined(first, given), first.task.decode
+    settings, own = combined(first, given), combined(first, {})
     net = Ensemble([run.task.evaluated for run in runs]).eval()
     metrics, predictions = decoded(first, data_of(first, options.data_root), options.split, settings, net)
     members = [str(folder) for folder in folders]
