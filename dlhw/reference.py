@@ -116,7 +116,7 @@ def readme_table(reference: Path = REFERENCE) -> str:
     runs = load_runs(reference)
     parts = []
     for experiment, members in runs.groupby("experiment"):
-        summary = summarize(members)
+        summary = summarize(members.dropna(axis=1, how="all"))  # without what other experiments have measured
         cells = setting_cells(summary)
         short = short_names(set(cells.columns))
         metrics = [name for name in headline(summary) if name != "test/loss"]
