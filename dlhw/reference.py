@@ -113,10 +113,10 @@ def read_predictions(folder: Path) -> dict[str, np.ndarray]:
 
 def readme_table(reference: Path = REFERENCE) -> str:
     """A Markdown table a experiment over the committed runs."""
-    runs = load_runs(reference)
     parts = []
-    for experiment, members in runs.groupby("experiment"):
-        summary = summarize(members.dropna(axis=1, how="all"))  # without what other experiments have measured
+    for experiment, paths in load_runs(reference).groupby("experiment")["path"]:
+        members = load_runs(*paths)  # alone: without the columns of other experiments
+        summary = summarize(members)
         cells = setting_cells(summary)
         short = short_names(set(cells.columns))
         metrics = [name for name in headline(summary) if name != "test/loss"]
