@@ -20,8 +20,8 @@ from dlhw import command
 from dlhw.atomic_file import replacing, write_text
 from dlhw.errors import UserError
 from dlhw.results import Run, load_run, load_runs
+from dlhw.results.summary import setting_cells, summarize, with_spread
 from dlhw.run_folder import DECODED
-from dlhw.summary import setting_cells, summarize, with_spread
 
 if TYPE_CHECKING:
     from torch import nn

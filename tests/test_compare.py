@@ -11,9 +11,10 @@ import pytest
 from harness import ROOT, result
 from scipy.stats import ttest_1samp
 
-from dlhw.compare import by_setting, differences, first_passing, parts_table, told
 from dlhw.errors import UserError
-from dlhw.results import load_runs, main
+from dlhw.results import load_runs
+from dlhw.results.__main__ import main
+from dlhw.results.compare import by_setting, differences, first_passing, parts_table, told
 
 PARTS = {"A": (0.5, 0.1), "B": (0.6, 0.3), "C": (0.7, 0.75), "D": (0.2, 0.1)}  # of the models one and two
 
@@ -103,7 +104,7 @@ def test_settings_that_share_no_part_are_named():
 
 def test_simulated_data_is_named(monkeypatch, capsys, tmp_path):
     frame = pd.concat([runs(monitor="spearman"), runs(monitor="spearman").assign(simulated=True, experiment="sim")], ignore_index=True)
-    monkeypatch.setattr("dlhw.results.load_runs", lambda *folders: frame)
+    monkeypatch.setattr("dlhw.results.__main__.load_runs", lambda *folders: frame)
     assert main(["compare", "outputs"]) == 0
     assert "sim two simulated minus" in capsys.readouterr().out
     assert main(["table", "outputs", "--metrics", "spearman", "--csv", str(tmp_path / "t.csv")]) == 0
@@ -135,7 +136,7 @@ def test_what_cannot_be_compared():
 
 
 def test_the_command_compares_over_seeds_without_torch(trained_runs):
-    code = "import sys; from dlhw.results import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
+    code = "import sys; from dlhw.results.__main__ import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code, "compare", str(trained_runs), "--metric", "loss"], cwd=ROOT, capture_output=True, text=True
     )
@@ -146,7 +147,7 @@ def test_the_command_compares_over_seeds_without_torch(trained_runs):
 
 
 def test_the_command_writes_the_parts(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("dlhw.results.load_runs", lambda *folders: runs(monitor="spearman"))
+    monkeypatch.setattr("dlhw.results.__main__.load_runs", lambda *folders: runs(monitor="spearman"))
     assert main(["compare", "outputs", "--without", "D,A", "--csv", str(tmp_path / "parts.csv")]) == 0
     assert pd.read_csv(tmp_path / "parts.csv", index_col="part").loc["mean of 2", "one"] == pytest.approx(0.65)
     assert "two minus one" in capsys.readouterr().out

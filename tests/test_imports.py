@@ -16,6 +16,7 @@ FORBIDDEN = {
     "data/": ("dlhw.models", "dlhw.tasks", "dlhw.callbacks", "omegaconf"),
     "callbacks/": ("dlhw.models", "dlhw.tasks", "dlhw.training", "omegaconf"),
     "report/": ("dlhw.models", "dlhw.tasks", "dlhw.data", "dlhw.callbacks", "dlhw.training", "dlhw.checkpoint_file", "lightning", "torch"),
+    "results/": ("dlhw.report", "dlhw.models", "dlhw.callbacks"),
     "explain/": ("dlhw.callbacks", "lightning", "omegaconf"),
     "predict/": ("dlhw.callbacks", "dlhw.training", "lightning", "omegaconf"),
     "options.py": ("torch", "numpy", "lightning", "omegaconf"),
@@ -29,7 +30,16 @@ FORBIDDEN = {
     "run_folder.py": ("torch", "numpy", "lightning"),
     "atomic_file.py": ("torch", "numpy", "lightning"),
 }
-MAY_IMPORT_HYDRA = {"config.py", "hydra_guard.py", "launch.py", "result.py", "run_folder.py", "trainer.py", "training.py", "verify.py"}
+MAY_IMPORT_HYDRA = {
+    "config.py",
+    "hydra_guard.py",
+    "launch.py",
+    "result.py",
+    "run_folder.py",
+    "results/verify.py",
+    "trainer.py",
+    "training.py",
+}
 
 
 def imports(path: Path) -> set[str]:

@@ -10,7 +10,6 @@ import pytest
 from harness import Shell, Starter, assert_same_run
 from PIL import Image
 
-from dlhw import by_group
 from dlhw.data.line_pictures import LineSplit
 from dlhw.data.ocr_digits import DigitLinesData
 from dlhw.data.vocab import Vocab
@@ -18,6 +17,7 @@ from dlhw.edit_distance import count_edits
 from dlhw.errors import UserError
 from dlhw.models.crnn import CRNN
 from dlhw.predict.lines import texts_beside
+from dlhw.results.__main__ import main as results
 from dlhw.specs import LineSpec
 from dlhw.tasks.lines import refuse_short_lines
 
@@ -90,7 +90,7 @@ def test_a_run_keeps_texts_groups_and_pictures(run, folder):
 
 
 def test_the_table_of_groups_adds_up(run, capsys):
-    assert by_group.main([str(run), "--csv", str(run.parent / "books.csv")]) == 0
+    assert results(["groups", str(run), "--csv", str(run.parent / "books.csv")]) == 0
     assert "book0" in capsys.readouterr().out
     rows = {row["group"]: row for row in rows_of(run.parent / "books.csv")}
     assert set(rows) == {"book0", "book1", "all"}
@@ -100,7 +100,7 @@ def test_the_table_of_groups_adds_up(run, capsys):
     assert float(rows["all"]["cer"]) == pytest.approx(json.loads((run / "result.json").read_text())["test"]["cer"])
     (run.parent / "other.npz").write_bytes(b"")
     with pytest.raises(UserError, match="cannot be read"):
-        by_group.main([str(run.parent / "other.npz")])
+        results(["groups", str(run.parent / "other.npz")])
 
 
 def test_predictions_of_files_are_those_of_the_test_split(run, folder, tmp_path, capsys):
@@ -172,7 +172,7 @@ def test_a_finished_run_is_decoded_anew_with_a_language_model(run, folder, capsy
     with np.load(found) as file:
         assert file["hypothesis"].shape == (shape[0], 3) and set(file["group"]) == {"book0", "book1"}
         assert (np.diff(file["score"], axis=1) <= 0).all()
-    assert by_group.main([str(found)]) == 0 and "cer" in capsys.readouterr().out
+    assert results(["groups", str(found)]) == 0 and "cer" in capsys.readouterr().out
 
 
 def test_a_run_in_two_parts_is_the_run_in_one(starter, folder, tmp_path):

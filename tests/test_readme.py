@@ -80,8 +80,9 @@ def compose(words: list[str]) -> None:
 
 def ask_for_help(module: str, words: list[str]) -> None:
     """Ask the tool for its help behind ``words``: it ends with 0 where they are right so far, and the help names every option."""
+    tool = importlib.import_module(f"{module}.__main__" if (ROOT / module.replace(".", "/")).is_dir() else module)
     with redirect_stdout(StringIO()) as text, pytest.raises(SystemExit) as end:
-        importlib.import_module(module).main([*words, "--help"])
+        tool.main([*words, "--help"])
     assert end.value.code == 0
     unknown = [word for word in words if word.startswith("-") and word.partition("=")[0] not in text.getvalue().split()]
     assert not unknown, f"{module} has no {', '.join(unknown)}"

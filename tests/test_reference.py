@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dlhw.errors import UserError
-from dlhw.reference import BEGIN, COMPACT, END, keep, read_compact, read_predictions, readme_table, write_compact, write_readme
+from dlhw.results.reference import BEGIN, COMPACT, END, keep, read_compact, read_predictions, readme_table, write_compact, write_readme
 
 
 def test_compact_predictions_come_back_bit_for_bit(tmp_path: Path) -> None:

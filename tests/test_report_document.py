@@ -13,7 +13,7 @@ from dlhw.report.plan import Curves, Experiment, Metric, Plan, Row
 from dlhw.report.render import as_latex, latex_text, typst_text, write_document
 from dlhw.report.run_missing import runs_of
 from dlhw.report.runs import load_records
-from dlhw.report.statistics import Estimate
+from dlhw.results.statistics import Estimate
 
 DIGITS = {"experiment": "digits/softmax"}
 ROWS = (

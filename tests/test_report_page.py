@@ -13,8 +13,8 @@ from dlhw.errors import UserError
 from dlhw.report.curves import most, plot, svg
 from dlhw.report.page import main, page
 from dlhw.results import load_runs
+from dlhw.results.summary import summarize
 from dlhw.run_folder import METRICS, RESULT
-from dlhw.summary import summarize
 
 FLOOR = "double softmax ≥ log(1 + 9/e) = 1.461"
 

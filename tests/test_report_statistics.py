@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dlhw.report.statistics import mean_with_interval, over_samples, paired_difference
+from dlhw.results.statistics import mean_with_interval, over_samples, paired_difference
 
 
 @pytest.mark.parametrize("seeds", [3, 5])

@@ -13,10 +13,11 @@ from harness import ROOT, assert_same_tensors, result, weights
 from omegaconf import OmegaConf
 
 from dlhw.errors import UserError
-from dlhw.results import load_run, load_runs, main
+from dlhw.results import load_run, load_runs
+from dlhw.results.__main__ import main
+from dlhw.results.summary import shown_settings, summarize
 from dlhw.run_folder import BEST, CONFIG, RESULT
 from dlhw.specs import spec_to_dict
-from dlhw.summary import shown_settings, summarize
 
 
 @pytest.fixture
@@ -109,7 +110,7 @@ def test_the_table_names_unfinished_runs_and_leaves_them_out(runs, run, capsys):
 
 
 def test_the_command_prints_and_writes_without_torch(runs):
-    code = "import sys; from dlhw.results import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
+    code = "import sys; from dlhw.results.__main__ import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
     command = [sys.executable, "-c", code, "table", str(runs), "--metrics", "acc,last/loss"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

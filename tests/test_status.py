@@ -17,12 +17,13 @@ from test_bad_input import let_the_loss_be
 
 from dlhw.callbacks.recorder import Recorder
 from dlhw.errors import UserError
-from dlhw.reference import keep, readme_table
 from dlhw.report.page import page
-from dlhw.results import load_run, load_runs, main
+from dlhw.results import load_run, load_runs
+from dlhw.results.__main__ import main
+from dlhw.results.reference import keep, readme_table
+from dlhw.results.summary import summarize
 from dlhw.run_files import read_metrics
 from dlhw.run_folder import BEST
-from dlhw.summary import summarize
 from dlhw.tasks.classify import Classification
 
 WORDS = (*TRAINED, "model.softmax=none", "seed=0")

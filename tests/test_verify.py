@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dlhw.errors import UserError
+from dlhw.results.verify import Check, from_predictions, from_training, verify
 from dlhw.run_folder import RESULT
-from dlhw.verify import Check, from_predictions, from_training, verify
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from dlhw.edit_distance import cer, count_edits
 from dlhw.errors import UserError
 from dlhw.explain.command import main as explain
 from dlhw.predict.command import main as predict
-from dlhw.reference import COMPACT, keep, read_compact
 from dlhw.results import load_run
+from dlhw.results.reference import COMPACT, keep, read_compact
 from dlhw.run_folder import PREDICTIONS
 
 pytestmark = pytest.mark.slow

@@ -13,8 +13,8 @@ from dlhw.report.plan import Curves, Metric, Plan, Row
 from dlhw.report.quantities import quantity
 from dlhw.report.runs import Record, select
 from dlhw.report.setup import network_tables, setup_table
-from dlhw.report.statistics import INTERVAL, Estimate, mean_with_interval, over_samples
-from dlhw.rescore import rescore
+from dlhw.results.rescore import rescore
+from dlhw.results.statistics import INTERVAL, Estimate, mean_with_interval, over_samples
 
 NOT_RUN = "not run"
 INTERVALS = (

@@ -17,7 +17,7 @@ from dlhw.config import CONF
 from dlhw.errors import UserError
 from dlhw.report.quantities import quantity
 from dlhw.report.runs import Record, Where, select
-from dlhw.report.statistics import FEWEST, Estimate, mean_with_interval, paired_difference
+from dlhw.results.statistics import FEWEST, Estimate, mean_with_interval, paired_difference
 
 CLAIMS = CONF / "report" / "claims.yaml"
 

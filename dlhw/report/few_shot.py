@@ -16,7 +16,7 @@ from dlhw import command
 from dlhw.atomic_file import replacing
 from dlhw.errors import UserError
 from dlhw.report.curves import saving, style
-from dlhw.results import BESIDE, load_runs, read_settings
+from dlhw.results.load import BESIDE, load_runs, read_settings
 
 SCRATCH, ADAPTED = "from scratch", "adapted"
 # What the runs of one figure may differ in.

@@ -19,9 +19,9 @@ from dlhw.config import direction
 from dlhw.errors import UserError
 from dlhw.report.curves import legend, most, plot, svg
 from dlhw.results import load_runs, read_settings
+from dlhw.results.summary import headline, setting_cells, setting_keys, shown_settings, summarize, with_spread
 from dlhw.run_files import read_metrics, read_result
 from dlhw.run_folder import METRICS, short_names
-from dlhw.summary import headline, setting_cells, setting_keys, shown_settings, summarize, with_spread
 from dlhw.theory import double_softmax_floor
 
 # Metrics as people name them, and their units.

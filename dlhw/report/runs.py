@@ -9,8 +9,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from dlhw.reference import read_predictions
 from dlhw.results import read_settings
+from dlhw.results.reference import read_predictions
 from dlhw.run_files import read_metrics, read_result
 from dlhw.run_folder import DECODED, METRICS, RESULT
 

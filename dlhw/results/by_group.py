@@ -1,18 +1,16 @@
-"""Error rates of finished OCR runs for each group of lines, a book, and over all: python -m dlhw.by_group outputs/ocr/crnn_ctc"""
+"""Error rates of finished OCR runs for each group of lines, a book, and over all."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from dlhw import command
 from dlhw.atomic_file import replacing
 from dlhw.data.npz import UNREADABLE
 from dlhw.edit_distance import count_edits
 from dlhw.errors import UserError
-from dlhw.results import load_runs
+from dlhw.results.load import load_runs
 from dlhw.run_folder import PREDICTIONS
 
 ALL = "all"
@@ -50,16 +48,11 @@ def table(files: Sequence[Path]) -> pd.DataFrame:
     return found.astype({"lines": int, "characters": int}).reset_index()
 
 
-def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m dlhw.by_group", description=__doc__)
-    parser.add_argument(
-        "places", nargs="+", metavar="FOLDER | FILE.npz", help="runs, folders above them, or what python -m dlhw.decode wrote"
-    )
-    parser.add_argument("--csv", type=Path, help="write the tables here too")
-    options = parser.parse_args(arguments)
-    files = [Path(place) for place in options.places if place.endswith(".npz")]
+def by_group(places: Sequence[str], csv: Path | None = None) -> None:
+    """Print the table of groups for each setting of the runs below ``places``, or for files of predictions; write them to ``csv``."""
+    files = [Path(place) for place in places if place.endswith(".npz")]
     parts: list[pd.DataFrame] = []
-    for place in (place for place in options.places if not place.endswith(".npz")):
+    for place in (place for place in places if not place.endswith(".npz")):
         runs = load_runs(place)
         finished = runs[runs["status"] == "finished"]
         if finished.empty:
@@ -73,12 +66,7 @@ def main(arguments: list[str]) -> int:
         parts.append(table(files).assign(setting=f"{len(files)} files"))
     for part in parts:
         print(f"{part['setting'].iloc[0]}\n{part.drop(columns='setting').to_string(index=False, float_format='{:.4f}'.format)}\n")
-    if options.csv:
-        with replacing(options.csv) as temporary:
+    if csv:
+        with replacing(csv) as temporary:
             pd.concat(parts).to_csv(temporary, index=False)
-        print(f"written: {options.csv}")
-    return 0
-
-
-if __name__ == "__main__":
-    command.run(main)
+        print(f"written: {csv}")

@@ -1,4 +1,4 @@
-"""Settings side by side: part by part of the test split (proteins, books), and their paired differences. See ``python -m dlhw.results``.
+"""Settings side by side: part by part of the test split (proteins), and their paired differences. See ``python -m dlhw.results``.
 
 A part is what a run has measured on its own: ``spearman:RBP04`` is the part RBP04 of the metric ``spearman``. Runs of one experiment that
 have one protein each, and are else alike, are the parts of one setting.
@@ -14,10 +14,10 @@ import pandas as pd
 from dlhw.atomic_file import replacing
 from dlhw.config import direction
 from dlhw.errors import UserError
-from dlhw.report.statistics import INTERVAL, Estimate, mean_with_interval
+from dlhw.results.statistics import INTERVAL, Estimate, mean_with_interval
+from dlhw.results.summary import cells_with_data, setting_keys, shown_settings, summarize
 from dlhw.run_files import read_metrics
 from dlhw.run_folder import METRICS, short_names
-from dlhw.summary import cells_with_data, setting_keys, shown_settings, summarize
 
 Values = dict[str, float]  # by the name of a part, or by the seed
 PROTEIN = "task.data.protein"

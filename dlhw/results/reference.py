@@ -1,10 +1,5 @@
-"""The committed results: finished runs without their checkpoints, and the README's table made of them.
+"""The committed results: finished runs without their checkpoints, and the README's table made of them."""
 
-python -m dlhw.reference keep FOLDER [FOLDER ...]    copies finished runs to outputs/reference
-python -m dlhw.reference readme                      writes the table between the marks in README.md
-"""
-
-import argparse
 import gzip
 import io
 import shutil
@@ -14,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dlhw import command
 from dlhw.atomic_file import replacing, write_text
 from dlhw.errors import UserError
-from dlhw.results import load_runs
+from dlhw.results.load import load_runs
+from dlhw.results.summary import headline, setting_cells, summarize, with_spread
 from dlhw.run_folder import CONFIG, DECODED, METRICS, PREDICTIONS, RESULT, short_names
-from dlhw.summary import headline, setting_cells, summarize, with_spread
 
 REFERENCE, README = Path("outputs/reference"), Path("README.md")
 COMPACT = "predictions.csv.gz"  # text, because a repository is no place for binary arrays
@@ -27,7 +21,7 @@ TEXT = ":text"  # ends the name of a column of text
 EMBEDDED = ("digits", "ocr_digits", "rbp_sim", "rbp_sim_unseen")  # tasks whose data comes with the project
 OF_THE_DATA = ("targets", "measured", "reference", "picture")  # arrays that are parts of other sets, which are not ours to give away
 MOST = 500_000  # bytes of one run's predictions; larger ones are left out
-BEGIN, END = "<!-- results: python -m dlhw.reference readme -->", "<!-- end of results -->"
+BEGIN, END = "<!-- results: python -m dlhw.results readme -->", "<!-- end of results -->"
 
 
 def keep(folders: Sequence[str | Path], reference: Path = REFERENCE) -> list[Path]:
@@ -142,21 +136,3 @@ def write_readme(readme: Path = README, reference: Path = REFERENCE) -> None:
     if not begin or not end:
         raise UserError(f"{readme}: the marks {BEGIN} and {END} are not both there")
     write_text(readme, f"{before}{BEGIN}\n\n{readme_table(reference)}\n\n{END}{after}")
-
-
-def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m dlhw.reference", description="The committed results.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    copy = commands.add_parser("keep", help=f"copy finished runs to {REFERENCE}, without checkpoints")
-    copy.add_argument("folders", nargs="+", metavar="FOLDER")
-    commands.add_parser("readme", help=f"write the table of {REFERENCE} into {README}")
-    options = parser.parse_args(arguments)
-    if options.command == "keep":
-        print("\n".join(f"kept: {folder}" for folder in keep(options.folders)))
-    else:
-        write_readme()
-    return 0
-
-
-if __name__ == "__main__":
-    command.run(main)

@@ -1,13 +1,7 @@
-"""What runs have found: a table over many of them (``python -m dlhw.results table FOLDER``), their paired differences
-(``python -m dlhw.results compare FOLDER``), or one run with its network, ready to use.
+"""Runs read back from their folders: many as a table, or one with its network, ready to use. Only :func:`load_run` imports torch."""
 
-Only :func:`load_run` imports torch.
-"""
-
-import argparse
 import json
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
-from dlhw import command
-from dlhw.atomic_file import replacing
-from dlhw.compare import compare, first_passing
 from dlhw.config import bind, check
 from dlhw.errors import UserError
+from dlhw.results.summary import HEAD, MEASURED, SPLITS, TAIL
 from dlhw.run_files import is_simulated, read_config, read_result
 from dlhw.run_folder import BEST, CONFIG, NOT_IDENTITY, RESULT, flatten
 from dlhw.specs import spec_from_dict
-from dlhw.summary import HEAD, MEASURED, SPLITS, TAIL, cells_with_data, headline, summarize, with_spread
 
 if TYPE_CHECKING:
     from dlhw.tasks.supervised import SupervisedTask
@@ -155,80 +146,3 @@ def load_run(folder: str | Path, device: str = "cpu") -> Run:
     except (RuntimeError, AssertionError) as error:  # torch built without CUDA answers with an AssertionError
         raise UserError(f"device={device} cannot be used here: {str(error).splitlines()[0]}") from None
     return Run(folder, config, result, spec, task.eval())
-
-
-def table(folders: Sequence[str], metrics: Sequence[str] | None, csv: Path | None, passes: str | None = None) -> None:
-    """Print the runs below ``folders`` as a table, and write it with all metrics as CSV, by default to table.csv in the first folder.
-
-    ``passes``, such as ``val/spearman=0.6``, adds the number of epochs until a metric first reached a value.
-    """
-    runs = load_runs(*folders)
-    unfinished = runs[runs["status"] != "finished"]["path"]
-    if len(unfinished) == len(runs):
-        raise UserError(f"no run below {', '.join(folders)} is finished; unfinished: {', '.join(unfinished)}")
-    passing = []
-    if passes:
-        metric, _, value = passes.partition("=")
-        if not metric.startswith("val/") or not _is_number(value):
-            raise UserError(f"--passes={passes}: a metric of the validation split and a value are right, such as val/spearman=0.6")
-        passing = [f"val/epochs to {metric.removeprefix('val/')}={value}"]
-        runs[passing[0]] = first_passing(runs, metric, float(value))
-    summary = summarize(runs)
-    measured = [name.removesuffix(" n") for name in summary.columns.tolist() if name.endswith(" n")]
-    names = headline(summary) if metrics is None else [name if "/" in name else f"test/{name}" for name in metrics]
-    if unknown := [name for name in names if name not in measured]:
-        raise UserError(
-            f"--metrics: {', '.join(unknown)} was not measured; there are {', '.join(name for name in measured if '/' in name)}"
-        )
-    cells = cells_with_data(summary)
-    for name in [*names, *passing]:
-        cells[name] = [f"{with_spread(row, name)} ({row[f'{name} n']})" for row in summary.to_dict("records")]
-    print(cells.to_string(index=False))
-    print("\nmean ± sample standard deviation (number of runs); test and val at the best epoch")
-    for run in runs[runs["status"] != "finished"].to_dict("records"):
-        print(f"failed: {run['path']}: {run['message']}" if run["status"] == "failed" else f"unfinished: {run['path']}")
-    csv = csv or Path(folders[0]) / "table.csv"
-    with replacing(csv) as temporary:
-        summary.to_csv(temporary, index=False)
-    print(f"written: {csv}")
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
-
-
-def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m dlhw.results", description="Results of runs.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    tabulate = commands.add_parser("table", help="print the runs below folders as a table, and write it as CSV")
-    tabulate.add_argument("folders", nargs="+", metavar="FOLDER")
-    tabulate.add_argument("--metrics", type=lambda text: text.split(","), help="such as acc,auc,val/acc,last/loss; without a split: test")
-    tabulate.add_argument("--csv", type=Path, help="where to write all metrics (default: table.csv in the first folder)")
-    tabulate.add_argument("--passes", metavar="METRIC=VALUE", help="a column: epochs until val/METRIC first reached VALUE")
-    pair = commands.add_parser("compare", help="print paired differences of settings, and a metric part by part (proteins, books)")
-    pair.add_argument("folders", nargs="+", metavar="FOLDER")
-    pair.add_argument("--metric", help="of the test split (default: what picked the best epoch)")
-    pair.add_argument("--without", type=lambda text: text.split(","), default=[], help="parts to leave out, such as RBP35,RBP01")
-    pair.add_argument("--against", help="compare with this setting: a part of its name (default: the best)")
-    pair.add_argument("--csv", type=Path, help="where to write the table of parts")
-    check = commands.add_parser("verify", help="compute a run's metrics again from its predictions, then train it again and compare")
-    check.add_argument("folder", type=Path, metavar="RUN_FOLDER")
-    check.add_argument("--predictions-only", action="store_true", help="do not train it again")
-    check.add_argument("--data-root", default=os.environ.get("DLHW_DATA", "data"), help="folder of data sets (default: DLHW_DATA, or data)")
-    options = parser.parse_args(arguments)
-    if options.command == "verify":
-        from dlhw.verify import verify
-
-        return 0 if verify(options.folder, options.data_root, train_again=not options.predictions_only) else 1
-    if options.command == "table":
-        table(options.folders, options.metrics, options.csv, options.passes)
-    else:
-        compare(load_runs(*options.folders), options.metric, options.without, options.against, options.csv)
-    return 0
-
-
-if __name__ == "__main__":
-    command.run(main)

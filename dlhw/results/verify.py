@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from dlhw.errors import UserError
-from dlhw.reference import read_predictions
-from dlhw.rescore import rescore
-from dlhw.results import finished_result, read_settings
+from dlhw.results.load import finished_result, read_settings
+from dlhw.results.reference import read_predictions
+from dlhw.results.rescore import rescore
 from dlhw.run_files import read_config, read_result
 from dlhw.run_folder import config_hash, identity
 
