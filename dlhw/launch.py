@@ -26,7 +26,8 @@ def hydra_main(run: Callable[[DictConfig], Any]) -> None:
             sys.argv.remove(flag)
             sys.argv.insert(1, "--multirun")
     if "trainer=smoke" in sys.argv and not any(word.startswith("trainer.max_epochs=") for word in sys.argv):
-        sys.argv.append(f"trainer.max_epochs={OmegaConf.load(CONF / 'trainer' / 'smoke.yaml').max_epochs}")  # experiments set their own
+        epochs = OmegaConf.load(CONF / "trainer" / "smoke.yaml").max_epochs  # experiments set their own
+        sys.argv.insert(sys.argv.index("trainer=smoke"), f"trainer.max_epochs={epochs}")  # beside it: overrides stand together
     # Threads that wait for work sleep: beside any other process, spinning ones hold up each other. torch reads this when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:

@@ -192,8 +192,9 @@ def score(cfg: DictConfig, experiment: str, folder: Path, trainer: L.Trainer, ta
     result = finish_result(cfg, experiment, folder, trainer, task, data, best, test)
     if trainer.logger:
         write_outcome(trainer.logger, result, run_folder.identity(cfg))
-        if cfg.trainer.final_pictures:
-            write_final_pictures(trainer.logger, data.spec, predictions, data.splits["test"].inputs, result["epochs"])
+    if cfg.trainer.final_pictures:
+        write_final_pictures(folder, trainer.logger, data.spec, predictions, data.splits["test"].inputs, result["epochs"])
+    if trainer.logger:
         trainer.logger.finalize("success")
     monitored = f"{result['monitor']} {result['val'][result['monitor']]:.4f}"
     log.info("finished %s: best epoch %d, val %s, test %s", folder, result["best_epoch"] + 1, monitored, shown(test))

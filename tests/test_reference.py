@@ -6,9 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import confusion_matrix
 
 from dlhw.errors import UserError
-from dlhw.results.reference import BEGIN, COMPACT, END, keep, read_compact, read_predictions, readme_table, write_compact, write_readme
+from dlhw.results.reference import (
+    BEGIN,
+    COMPACT,
+    END,
+    confusion,
+    keep,
+    read_compact,
+    read_predictions,
+    readme_table,
+    write_compact,
+    write_readme,
+)
 
 
 def test_compact_predictions_come_back_bit_for_bit(tmp_path: Path) -> None:
@@ -38,11 +50,14 @@ def test_finished_runs_are_kept_without_checkpoints(trained_runs: Path, tmp_path
     folders = keep([trained_runs], tmp_path)
     assert folders
     for folder in folders:
-        assert sorted(path.name for path in folder.iterdir()) == ["config.yaml", "metrics.csv", COMPACT, "result.json"]
+        assert sorted(path.name for path in folder.iterdir()) == ["config.yaml", "confusion.csv", "metrics.csv", COMPACT, "result.json"]
         result = json.loads((folder / "result.json").read_text())
         predictions = read_compact(folder / COMPACT)
         right = predictions["probabilities"].argmax(axis=1) == predictions["targets"]
         assert right.mean() == pytest.approx(result["test"]["acc"], abs=1e-6)
+        exact = confusion_matrix(predictions["targets"], predictions["probabilities"].argmax(axis=1))
+        (folder / COMPACT).unlink()  # as where the answers are not ours to keep
+        np.testing.assert_array_equal(confusion(folder), exact)
 
 
 def test_what_is_not_ours_is_not_kept(trained_runs: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A chapter from short runs: whole, the same bytes each time, also where nothing has been run."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from dlhw.report.claims import Claim, load_claims
 from dlhw.report.document import Chapter, Document
 from dlhw.report.plan import Curves, Experiment, Metric, Plan, Row
 from dlhw.report.render import as_latex, latex_text, typst_text, write_document
-from dlhw.report.run_missing import runs_of
+from dlhw.report.run_missing import runs_of, shortened
 from dlhw.report.runs import load_records
 from dlhw.results.statistics import Estimate
 
@@ -110,9 +111,29 @@ def test_latex_tables_have_as_many_cells_as_columns(chapter: Chapter) -> None:
         assert all(len(re.findall(r"(?<!\\)&", line)) == len(table.columns) - 1 for line in lines)
 
 
+def test_the_quick_report_takes_embedded_data_where_the_real_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blood = ["experiment=bloodmnist/softmax", "seed=0,1"]
+    own = Experiment(blood, ["trainer.max_epochs=2"], data="sets/blood.npz", embedded=["task=digits"])
+    short = shortened(own, tmp_path)
+    assert short is not None
+    assert short.overrides == [*blood, "trainer.max_epochs=2", "task=digits"]
+    assert f"{tmp_path / 'sets/blood.npz'} is missing" in capsys.readouterr().out
+    alone = replace(own, embedded=())
+    assert shortened(alone, tmp_path) is None and "left out" in capsys.readouterr().out
+    (tmp_path / "sets").mkdir()
+    (tmp_path / "sets" / "blood.npz").touch()
+    for experiment in (own, alone):
+        short = shortened(experiment, tmp_path)
+        assert short is not None and short.overrides == [*blood, "trainer.max_epochs=2"]
+    assert shortened(replace(own, quick=None), tmp_path) is None
+    named = shortened(Experiment(["task=p2g", "seed=1"], data="nowhere", embedded=["task=digits"]), tmp_path)
+    assert named is not None and named.overrides == ["seed=1", "task=digits"]  # one value for a key
+
+
 def test_the_number_of_runs_is_known_before() -> None:
     assert runs_of(["experiment=digits/softmax"]) == 8
     assert runs_of(["experiment=digits/softmax", "seed=0,1,2", "model.pool=max"]) == 6
+    assert runs_of(["experiment=ocr/ctc_vs_attention"]) == 9  # the seeds are those of the experiment that it builds on
     assert runs_of(["experiment=digits/softmax", "model.channels=[8,16],[4]"]) == 16
     for plan in plans().values():
         assert all(runs_of(experiment.overrides) >= 1 for experiment in plan.experiments)

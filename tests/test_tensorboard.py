@@ -144,7 +144,7 @@ def test_pictures_are_captioned_and_those_that_are_wrong_marked(labels, probabil
         "index": np.array([4, 2]),
     }
     logger = RunLogger(tmp_path, name="", version="log")
-    write_final_pictures(logger, spec_of(labels), predictions, mapped, 1)
+    write_final_pictures(tmp_path, logger, spec_of(labels), predictions, mapped, 1)
     [(shown, said, wrong)] = drawn
     np.testing.assert_array_equal(shown, pictures[[4, 2]])
     assert (list(said), list(wrong)) == (captions, [True, False])
@@ -155,7 +155,7 @@ def test_what_is_written_at_the_end(labels, example, tmp_path) -> None:
     probabilities, targets = example()
     predictions = {"probabilities": probabilities, "targets": targets, "index": np.arange(400)}
     logger = RunLogger(tmp_path, name="", version="log")
-    write_final_pictures(logger, spec_of(labels), predictions, np.zeros((400, 8, 8, 1), np.uint8), 7)
+    write_final_pictures(tmp_path, logger, spec_of(labels), predictions, np.zeros((400, 8, 8, 1), np.uint8), 7)
     logger.finalize("success")
     log = events(tmp_path / "log")
     figures = {"test/precision_recall", "test/most_wrong"} | ({"test/confusion"} if labels == "multi-class" else set())
@@ -166,6 +166,8 @@ def test_what_is_written_at_the_end(labels, example, tmp_path) -> None:
         assert event.step == 7
         assert picture.std() > 10  # something is drawn
     assert set(log.Tags()["tensors"]) == {f"test/precision_recall/{name}" for name in CLASSES}
+    stored = np.asarray(Image.open(tmp_path / "most_wrong.png"))
+    np.testing.assert_array_equal(stored, np.asarray(Image.open(io.BytesIO(log.Images("test/most_wrong")[0].encoded_image_string))))
     true = indicators(targets, 3)
     for k, name in enumerate(CLASSES):
         [event] = log.Tensors(f"test/precision_recall/{name}")
@@ -176,9 +178,9 @@ def test_what_is_written_at_the_end(labels, example, tmp_path) -> None:
 
 def test_a_task_without_classes_has_no_pictures(tmp_path) -> None:
     logger = RunLogger(tmp_path, name="", version="log")
-    write_final_pictures(logger, object(), {"probabilities": np.zeros((1, 2))}, np.zeros((1, 8, 8, 1), np.uint8), 1)
-    write_final_pictures(logger, spec_of("multi-class"), {}, np.zeros((1, 8, 8, 1), np.uint8), 1)
-    assert not (tmp_path / "log").exists()
+    write_final_pictures(tmp_path, logger, object(), {"probabilities": np.zeros((1, 2))}, np.zeros((1, 8, 8, 1), np.uint8), 1)
+    write_final_pictures(tmp_path, logger, spec_of("multi-class"), {}, np.zeros((1, 8, 8, 1), np.uint8), 1)
+    assert not [*tmp_path.iterdir()]
 
 
 def test_figures_are_released(tmp_path, monkeypatch) -> None:
@@ -187,7 +189,7 @@ def test_figures_are_released(tmp_path, monkeypatch) -> None:
     probabilities, targets = multi_class()
     predictions = {"probabilities": probabilities, "targets": targets, "index": np.arange(400)}
     write_final_pictures(
-        RunLogger(tmp_path, name="", version="log"), spec_of("multi-class"), predictions, np.zeros((400, 8, 8, 1), np.uint8), 1
+        tmp_path, RunLogger(tmp_path, name="", version="log"), spec_of("multi-class"), predictions, np.zeros((400, 8, 8, 1), np.uint8), 1
     )
     gc.collect()
     assert [figure() for figure in drawn] == [None] * 3

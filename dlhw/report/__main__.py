@@ -4,6 +4,7 @@ Runs what is missing, then writes ``report.html`` and ``report.pdf`` with their 
 """
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,6 +45,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="short runs on small shares of the data")
     parser.add_argument("--results", type=Path, help="build from the runs below this folder only; nothing is run")
     parser.add_argument("--output", type=Path, help="where to write it (default: outputs/report, or outputs/quick/report)")
+    parser.add_argument(
+        "--data-root", type=Path, default=os.environ.get("DLHW_DATA", "data"), help="folder of data sets (default: DLHW_DATA, or data)"
+    )
     options = parser.parse_args(arguments)
     known = plans()
     if unknown := [name for name in options.chapters if name not in known]:
@@ -52,7 +56,7 @@ def main(arguments: list[str]) -> int:
     root = options.results or Path("outputs/quick" if options.quick else "outputs")
     failed: list[str] = []
     if options.results is None:
-        failed = run_all([experiment for plan in chosen for experiment in plan.experiments], root, options.quick)
+        failed = run_all([experiment for plan in chosen for experiment in plan.experiments], root, options.data_root, options.quick)
     written = write_report(chosen, root, options.output or root / "report", options.quick)
     for what in failed:
         print(f"failed, and so missing in the report: {what}")

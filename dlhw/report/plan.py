@@ -16,11 +16,15 @@ class Experiment:
     """A sweep: the overrides of ``train.py``, and those that make it short for the quick report (None: the quick report goes without).
 
     ``then`` are commands of this package to be run after it, ``{folder}`` being where its runs are: the module and its arguments.
+    ``data`` is the file or folder below ``data_root`` that it needs. Where that is missing, the quick report adds the overrides
+    ``embedded``, which put data that comes with the project in its place; without such it leaves the experiment out.
     """
 
     overrides: Sequence[str]
     quick: Sequence[str] | None = ()
     then: Sequence[Sequence[str]] = ()
+    data: str = ""
+    embedded: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -18,19 +19,20 @@ TRAIN = CONF.parent / "train.py"
 ENDED = re.compile(r"(finished|skipped, already finished:|error:) ")
 
 
-def run_all(experiments: Sequence[Experiment], output_root: Path, quick: bool) -> list[str]:
+def run_all(experiments: Sequence[Experiment], output_root: Path, data_root: Path, quick: bool) -> list[str]:
     """Run experiments one after the other and print after every run how many there are and how long the rest may take.
 
     Returns the commands that have failed; they do not stop the others.
     """
-    experiments = [experiment for experiment in experiments if not (quick and experiment.quick is None)]
-    sweeps = [[*experiment.overrides, *((experiment.quick or ()) if quick else ())] for experiment in experiments]
+    if quick:
+        experiments = [short for experiment in experiments if (short := shortened(experiment, data_root))]
+    sweeps = [experiment.overrides for experiment in experiments]
     counts = [runs_of(sweep) for sweep in sweeps]
     total, done, begin, failed = sum(counts), 0, time.monotonic(), []
     trained = 0
     print(f"{total} runs in {len(sweeps)} experiments", flush=True)
     for experiment, sweep, count in zip(experiments, sweeps, counts, strict=True):
-        command = [sys.executable, str(TRAIN), "-m", *sweep, f"output_root={output_root}"]
+        command = [sys.executable, str(TRAIN), "-m", *sweep, f"output_root={output_root}", f"data_root={data_root}"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace") as process:
             assert process.stdout is not None
             ended = 0
@@ -56,6 +58,25 @@ def run_all(experiments: Sequence[Experiment], output_root: Path, quick: bool) -
     return failed
 
 
+def shortened(experiment: Experiment, data_root: Path) -> Experiment | None:
+    """The short form of an experiment, on embedded data where its own is missing; None where there is no such form."""
+    if experiment.quick is None:
+        return None
+    overrides = [*experiment.overrides, *experiment.quick]
+    if experiment.data and not (data_root / experiment.data).exists():
+        what = " ".join(experiment.overrides)
+        if not experiment.embedded:
+            print(f"left out, because {data_root / experiment.data} is missing: {what}", flush=True)
+            return None
+        print(f"{data_root / experiment.data} is missing: {what} runs with {' '.join(experiment.embedded)}", flush=True)
+        overrides = [*(part for part in overrides if not _pinned(part, experiment.embedded)), *experiment.embedded]
+    return replace(experiment, overrides=overrides)
+
+
+def _pinned(override: str, others: Sequence[str]) -> bool:
+    return any(override.partition("=")[0] == other.partition("=")[0] for other in others)
+
+
 def _minutes(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds > 5400 else f"{math.ceil(seconds / 60)} min"
 
@@ -67,11 +88,20 @@ def runs_of(sweep: Sequence[str]) -> int:
         UserError: no such experiment.
     """
     given = dict(override.split("=", 1) for override in sweep)
-    path = CONF / "experiment" / f"{_experiment(sweep)}.yaml"
+    return math.prod(len(_values(str(values))) for values in (_grid(_experiment(sweep)) | given).values())
+
+
+def _grid(name: str) -> dict[str, str]:
+    """The axes of an experiment, with those of the experiments that it builds on."""
+    path = CONF / "experiment" / f"{name}.yaml"
     if not path.exists():
-        raise UserError(f"{path} is missing: the report names the experiment {_experiment(sweep)}")
-    grid = yaml.safe_load(path.read_text()).get("hydra", {}).get("sweeper", {}).get("params", {})
-    return math.prod(len(_values(str(values))) for values in (grid | given).values())
+        raise UserError(f"{path} is missing: the report names the experiment {name}")
+    settings = yaml.safe_load(path.read_text())
+    grid = settings.get("hydra", {}).get("sweeper", {}).get("params", {})
+    for base in settings.get("defaults", []):
+        if isinstance(base, str) and base != "_self_":
+            grid = _grid(base) | grid
+    return grid
 
 
 def _experiment(sweep: Sequence[str]) -> str:

@@ -7,10 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from dlhw.results import read_settings
-from dlhw.results.reference import read_predictions
+from dlhw.results.reference import confusion, read_predictions
 from dlhw.run_files import read_metrics, read_result
 from dlhw.run_folder import DECODED, METRICS, RESULT
 
@@ -38,6 +39,11 @@ class Record:
     def predictions(self) -> dict[str, NDArray[Any]]:
         """What the run said of the test split; empty where it has stored nothing."""
         return read_predictions(self.folder)
+
+    @cached_property
+    def confusion(self) -> NDArray[np.integer] | None:
+        """Counts (K, K), rows the true class; None where the test split has no classes that exclude each other."""
+        return confusion(self.folder)
 
     def decoded(self, name: str) -> dict[str, float]:
         """The test metrics with another decoder, by the name of its file; empty where it was not scored."""

@@ -11,11 +11,13 @@ import pandas as pd
 
 from dlhw.atomic_file import replacing, write_text
 from dlhw.errors import UserError
+from dlhw.predictions import confusion_counts
 from dlhw.results.load import load_runs
 from dlhw.results.summary import headline, setting_cells, summarize, with_spread
 from dlhw.run_folder import CONFIG, DECODED, METRICS, PREDICTIONS, RESULT, short_names
 
 REFERENCE, README = Path("outputs/reference"), Path("README.md")
+CONFUSION = "confusion.csv"  # of a classified test split: counts, rows the true class
 COMPACT = "predictions.csv.gz"  # text, because a repository is no place for binary arrays
 TEXT = ":text"  # ends the name of a column of text
 EMBEDDED = ("digits", "ocr_digits", "rbp_sim", "rbp_sim_unseen")  # tasks whose data comes with the project
@@ -29,7 +31,7 @@ def keep(folders: Sequence[str | Path], reference: Path = REFERENCE) -> list[Pat
     and the scores that other decoders gave.
 
     Of predictions for data that does not come with the project, what was to be predicted is left out; predicted intensities keep three
-    digits; what is larger than ``MOST`` is not kept. Returns the folders that were written.
+    digits; what is larger than ``MOST`` is not kept. The confusion matrix stays. Returns the folders written.
     """
     runs = load_runs(*folders)
     kept = []
@@ -39,6 +41,8 @@ def keep(folders: Sequence[str | Path], reference: Path = REFERENCE) -> list[Pat
         for name in (CONFIG, RESULT, METRICS):
             shutil.copyfile(source / name, target / name)
         with np.load(source / PREDICTIONS, allow_pickle=False) as arrays:
+            if (counts := confusion(source)) is not None:
+                np.savetxt(target / CONFUSION, counts, fmt="%d", delimiter=",")
             left_out = () if run["task"] in EMBEDDED else OF_THE_DATA
             write_compact(target / COMPACT, {name: _short(name, array) for name, array in arrays.items() if name not in left_out})
         if (target / COMPACT).stat().st_size > MOST:
@@ -49,6 +53,15 @@ def keep(folders: Sequence[str | Path], reference: Path = REFERENCE) -> list[Pat
                 shutil.copyfile(path, there / DECODED / path.name)
         kept.append(target)
     return kept
+
+
+def confusion(folder: Path) -> np.ndarray | None:
+    """The confusion matrix of a run's test split, or a kept one's: counts (K, K), rows the true class; None where it has none."""
+    arrays = read_predictions(folder)
+    if {"targets", "probabilities"} <= arrays.keys():
+        targets, probabilities = arrays["targets"], arrays["probabilities"]
+        return confusion_counts(targets, probabilities.argmax(axis=1), probabilities.shape[1]) if targets.ndim == 1 else None
+    return np.loadtxt(folder / CONFUSION, dtype=int, delimiter=",", ndmin=2) if (folder / CONFUSION).exists() else None
 
 
 def _short(name: str, array: np.ndarray) -> np.ndarray:

@@ -1,15 +1,16 @@
 """Chapter A: blood cells, with and without pooling, with and without a second softmax (R1 to R4)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from dlhw import figures
-from dlhw.predictions import confusion_counts
 from dlhw.report.claims import Verdict
 from dlhw.report.document import Figure
 from dlhw.report.plan import Curves, Experiment, Metric, Plan, Row
 from dlhw.report.runs import Record, select
 from dlhw.theory import double_softmax_floor
 
+DATA: dict[str, Any] = {"data": "medmnist/bloodmnist.npz", "embedded": ["task=digits"]}
 SOFTMAX = {"experiment": "bloodmnist/softmax"}
 ROWS = (
     Row("R1", "no pooling, logits", {**SOFTMAX, "model": "cnn", "model.softmax": "none"}, {"test/acc": [0.9325]}),
@@ -40,13 +41,12 @@ def drawings(records: Sequence[Record]) -> list[Figure]:
     found = []
     for row in ROWS:
         for record in select(records, row.where)[:1]:
-            classes, stored = record.result["spec"]["classes"], record.predictions
-            if "targets" in stored:
-                counts = confusion_counts(stored["targets"], stored["probabilities"].argmax(axis=1), len(classes))
+            if record.confusion is not None:
+                classes = record.result["spec"]["classes"]
                 caption = (
                     f"{row.id}, {row.label}: confusion matrix of seed {record.seed}, test split; shares of the true class, and counts."
                 )
-                found.append(Figure(f"bloodmnist-confusion-{row.id}", caption, figures.confusion_figure(counts, classes)))
+                found.append(Figure(f"bloodmnist-confusion-{row.id}", caption, figures.confusion_figure(record.confusion, classes)))
     return found
 
 
@@ -59,10 +59,13 @@ PLAN = Plan(
         "Training loss, validation accuracy and test accuracy are drawn over 200 epochs.",
     ],
     experiments=[
-        Experiment(["experiment=bloodmnist/softmax", "model=cnn_pool"], ["trainer.max_epochs=4", "trainer.steps_per_epoch=30", "seed=0"]),
+        Experiment(
+            ["experiment=bloodmnist/softmax", "model=cnn_pool"], ["trainer.max_epochs=4", "trainer.steps_per_epoch=30", "seed=0"], **DATA
+        ),
         Experiment(
             ["experiment=bloodmnist/softmax", "model=cnn", "seed=0,1,2"],
             ["trainer.max_epochs=2", "trainer.steps_per_epoch=6", "seed=0"],
+            **DATA,
         ),
     ],
     rows=ROWS,
