@@ -5,12 +5,14 @@ Colours can be told apart by the colour-blind, and no figure says by colour alon
 
 from collections.abc import Sequence
 from itertools import cycle, product
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from PIL import Image
 
 from dlhw.predictions import average_precision, precision_recall
 
@@ -94,6 +96,17 @@ def pictures_figure(
         colour = WRONG if marked is not None and marked[place] else "black"
         axes.text(left + 0.5, top - 0.04, caption, ha="center", va="bottom", fontsize=8.5, color=colour)
     axes.set(xlim=(-0.1, across + 0.1), ylim=(rows * pitch + 0.03, 0.0), aspect="equal")
+    return figure
+
+
+def stored_figure(path: Path, dpi: int = 100) -> Figure:
+    """A picture in a file, pixel for pixel, as a figure."""
+    with Image.open(path) as file:
+        pixels = np.asarray(file)
+    figure = Figure(figsize=(pixels.shape[1] / dpi, pixels.shape[0] / dpi), dpi=dpi)
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.imshow(pixels, cmap="gray", aspect="auto", interpolation="nearest")
+    axes.axis("off")
     return figure
 
 

@@ -16,7 +16,8 @@ from dlhw.report.runs import Record, select
 
 def record(seed: int, acc: float, *, folder: Path = Path("nowhere"), **settings: Any) -> Record:
     layers = [{"name": "head", "what": "Linear", "params": 10}]
-    return Record(folder, {"seed": seed, "test": {"acc": acc}, "params": 7, "experiment": "x/y", "layers": layers}, settings)
+    result = {"seed": seed, "test": {"acc": acc}, "params": 7, "task": "x", "experiment": "x/y", "layers": layers}
+    return Record(folder, result, settings)
 
 
 def runs(kind: str, values: list[float]) -> list[Record]:

@@ -74,6 +74,21 @@ def test_chapters_without_any_run_are_whole() -> None:
         assert "not run" in empty.sections[-1].tables[0].rows[0][2]
 
 
+def test_data_that_stands_in_is_named_and_never_compared(trained_runs: Path) -> None:
+    runs = load_records(trained_runs)
+    for_blood = [replace(run, result=run.result | {"experiment": "bloodmnist/softmax"}) for run in runs]
+    row = Row("R1", "logits", {"experiment": "bloodmnist/softmax", "model.softmax": "none"}, {"test/acc": [0.9]})
+    claim = replace(CLAIMS[1], of={**row.where})
+    made = build(replace(PLAN, rows=[row], curves=[]), for_blood, [claim])
+    results, claims = made.sections[2].tables[0], made.sections[-1].tables[0]
+    line = dict(zip(results.columns, results.rows[0], strict=True))
+    assert line["system"] == "logits (embedded)" and line["which lies"] == "not comparable"
+    assert dict(zip(claims.columns, claims.rows[0], strict=True))["data"] == "embedded"
+    simulated = [replace(run, result=run.result | {"notes": {"simulated": True}}) for run in runs]
+    assert {run.data for run in simulated} == {"simulated"}
+    assert made.glance == [PLAN.title, "embedded", "2", "1", "0", "0"]
+
+
 def test_the_same_runs_give_the_same_bytes(trained_runs: Path, tmp_path: Path) -> None:
     for folder in ("one", "two"):
         document = Document("Report", [build(PLAN, load_records(trained_runs), CLAIMS)], ["Read me."], "quick: a mark", [("runs", "4")])

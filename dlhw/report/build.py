@@ -2,21 +2,22 @@
 
 import math
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlhw.report.claims import Claim, Verdict, judge
+from dlhw.report.claims import Claim, Outcome, Verdict, judge
 from dlhw.report.curves import panels
 from dlhw.report.document import Chapter, Figure, Section, Table
 from dlhw.report.plan import Curves, Metric, Plan, Row
 from dlhw.report.quantities import quantity
-from dlhw.report.runs import Record, select
+from dlhw.report.runs import Record, kinds, select
 from dlhw.report.setup import network_tables, setup_table
 from dlhw.results.rescore import rescore
 from dlhw.results.statistics import INTERVAL, Estimate, mean_with_interval, over_samples
 
-NOT_RUN = "not run"
+NOT_RUN, NOT_MEASURED = "not run", "not measured"
 INTERVALS = (
     f"Mean over the seeds with its 95 % interval over the seeds ({INTERVAL}); of a single run it is the bootstrap interval over the "
     "test samples, marked *. Validation chose the epoch; the highest and the last epoch, where they are shown, chose nothing."
@@ -37,7 +38,9 @@ def build(plan: Plan, records: Sequence[Record], claims: Sequence[Claim]) -> Cha
     if found := plan.discussion(records, verdicts):
         sections.append(Section("What was found", found))
     sections.append(Section("Claims", (), [claims_table(plan, verdicts)]))
-    return Chapter(plan.name, plan.title, sections)
+    outcomes = [verdict.outcome for verdict in verdicts]
+    counts = [len(used), *(outcomes.count(outcome) for outcome in get_args(Outcome))]
+    return Chapter(plan.name, plan.title, sections, [plan.title, kinds(used), *map(str, counts)])
 
 
 def _made_of(used: Sequence[Record]) -> list[str]:
@@ -74,12 +77,15 @@ def results_tables(plan: Plan, records: Sequence[Record]) -> list[Table]:
     """A line for each row and metric of the plan, with the reported figures beside it, then a table of all else that was measured."""
     lines, more = [], []
     for row in plan.rows:
-        seeds = str(len(select(records, row.where)))
+        runs = select(records, row.where)
+        seeds, label = str(len(runs)), named(row, runs)
         for metric in row.metrics or plan.metrics:
             found, reported = estimate(row, metric, records), row.reported.get(metric.quantity, ())
             said = " · ".join(f"{value:.{metric.digits}f}" for value in reported) or "-"
-            lines.append([row.id, row.label, metric.label, seeds, shown(found, metric.digits), said, placed(row, reported, found)])
-        more.append([row.id, row.label, seeds, *(shown(estimate(row, metric, records), metric.digits) for metric in plan.more)])
+            here = shown(found, metric.digits, NOT_MEASURED if runs else NOT_RUN)
+            lines.append([row.id, label, metric.label, seeds, here, said, placed(row, reported, found, runs)])
+        absent = NOT_MEASURED if runs else NOT_RUN
+        more.append([row.id, label, seeds, *(shown(estimate(row, metric, records), metric.digits, absent) for metric in plan.more)])
     columns = ["row", "system", "metric", "seeds", "here", "reported", "which lies"]
     tables = [Table(f"{plan.name}-results", f"{plan.title}: results beside the reported ones.", columns, lines, 3, [INTERVALS], wide=[1])]
     if plan.more:
@@ -88,23 +94,29 @@ def results_tables(plan: Plan, records: Sequence[Record]) -> list[Table]:
     return tables
 
 
-def shown(found: Estimate | None, digits: int = 4) -> str:
+def named(row: Row, runs: Sequence[Record]) -> str:
+    """What a row is called, with the kind of its data where that is not real."""
+    kind = kinds(runs)
+    return row.label if kind in ("real", "-") else f"{row.label} ({kind})"
+
+
+def shown(found: Estimate | None, digits: int = 4, absent: str = NOT_RUN) -> str:
     """``0.9439 [0.9410, 0.9466]``; an interval over test samples is marked with a star."""
     if found is None:
-        return NOT_RUN
+        return absent
     mean = f"{found.mean:,.{digits}f}"
     if found.low is None or found.high is None or found.low == found.mean == found.high:
         return mean
     return f"{mean} [{found.low:,.{digits}f}, {found.high:,.{digits}f}]{'*' * (found.over == 'test samples')}"
 
 
-def placed(row: Row, reported: Sequence[float], found: Estimate | None) -> str:
+def placed(row: Row, reported: Sequence[float], found: Estimate | None, runs: Sequence[Record] = ()) -> str:
     """Where the reported figures lie with respect to the interval."""
     if not reported:
         return "-"
     if found is None:
         return NOT_RUN
-    if not row.comparable:
+    if not row.comparable or any(record.stands_in for record in runs):
         return "not comparable"
     if found.low is None or found.high is None:
         return "no interval"
@@ -143,7 +155,7 @@ def claims_table(plan: Plan, verdicts: Sequence[Verdict]) -> Table:
                 shown(verdict.effect, digits),
                 _matters(claim),
                 f"{verdict.effect.n if verdict.effect else 0} {claim.over}",
-                claim.data,
+                verdict.data,
             ]
         )
     columns = ["claim", "what it says", "verdict", "quantity", "effect", "matters from", "n", "data"]
@@ -153,7 +165,13 @@ def claims_table(plan: Plan, verdicts: Sequence[Verdict]) -> Table:
         "fact, the quantity itself. A claim holds where the whole interval lies on its side and the mean is no less than what matters.",
     ]
     return Table(
-        f"{plan.name}-claims", f"{plan.title}: what the reports claim, and what the runs say.", columns, rows, 4, notes, wide=[1, 1, 2, 3]
+        f"{plan.name}-claims",
+        f"{plan.title}: what the reports claim, and what the runs say.",
+        columns,
+        rows,
+        4,
+        notes,
+        wide=[1, 1, 1, 2, 3],
     )
 
 

@@ -6,7 +6,7 @@ fact against every run of one setting.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal, get_args
@@ -16,7 +16,7 @@ import yaml
 from dlhw.config import CONF
 from dlhw.errors import UserError
 from dlhw.report.quantities import quantity
-from dlhw.report.runs import Record, Where, select
+from dlhw.report.runs import Record, Where, kinds, select
 from dlhw.results.statistics import FEWEST, Estimate, mean_with_interval, paired_difference
 
 CLAIMS = CONF / "report" / "claims.yaml"
@@ -39,7 +39,6 @@ class Claim:
         ratio: the difference is a share of the others' value.
         value: of a fact.
         than_quantity: what is read off the runs in ``than``, where it is another quantity.
-        data: ``real`` or ``simulated``.
         over: what the pairs are, and so the interval: ``seeds``, or ``parts``, as the proteins of ``spearman:NAME``, each of which is the
             mean over the seeds.
         without: parts to leave out.
@@ -56,7 +55,6 @@ class Claim:
     ratio: bool = False
     value: float | None = None
     than_quantity: str = ""
-    data: Literal["real", "simulated"] = "real"
     over: Literal["seeds", "parts"] = "seeds"
     without: Sequence[str] = ()
 
@@ -75,12 +73,13 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the runs say of a claim; ``why`` tells in a few words what an undecided one lacks."""
+    """What the runs say of a claim; ``why`` tells in a few words what an undecided one lacks, ``data`` the kind of the runs' data."""
 
     claim: Claim
     outcome: Outcome
     effect: Estimate | None = None
     why: str = ""
+    data: str = "-"
 
 
 def load_claims(path: Path = CLAIMS) -> list[Claim]:
@@ -105,6 +104,11 @@ def load_claims(path: Path = CLAIMS) -> list[Claim]:
 
 def judge(claim: Claim, records: Sequence[Record]) -> Verdict:
     """The verdict on a claim from the runs that there are."""
+    used = [record for where in (claim.of, claim.than) if where for record in select(records, where)]
+    return replace(_judge(claim, records), data=kinds(used))
+
+
+def _judge(claim: Claim, records: Sequence[Record]) -> Verdict:
     if claim.value is not None:
         values = _by_seed(claim.quantity, records, claim.of)
         return _fact(claim, claim.value, values) if values else Verdict(claim, "undecided", why="not run")

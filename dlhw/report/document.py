@@ -24,11 +24,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing with what is to be seen in it. ``name`` is its file name, without an ending."""
+    """A drawing with what is to be seen in it. ``name`` is its file name, without an ending; two ``half`` ones stand side by side."""
 
     name: str
     caption: str
     drawing: Drawing
+    half: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Chapter:
-    """One of the course reports. ``name`` is what it is called on the command line."""
+    """One of the course reports. ``name`` is what it is called on the command line; ``glance`` its line of the table at the beginning."""
 
     name: str
     title: str
     sections: Sequence[Section]
+    glance: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,15 @@ class Document:
     made: Sequence[tuple[str, str]] = field(default_factory=tuple)
 
     @property
+    def glance(self) -> list[Table]:
+        """The chapters with their runs and how many of their claims hold; none for a single chapter."""
+        rows = [chapter.glance for chapter in self.chapters if chapter.glance]
+        columns = ["chapter", "data", "runs", "claims that hold", "do not hold", "undecided"]
+        return [Table("at-a-glance", "The chapters, the runs behind their tables, and their claims.", columns, rows, 2)] if rows[1:] else []
+
+    @property
     def tables(self) -> list[Table]:
-        return [table for chapter in self.chapters for section in chapter.sections for table in section.tables]
+        return self.glance + [table for chapter in self.chapters for section in chapter.sections for table in section.tables]
 
     @property
     def figures(self) -> list[Figure]:

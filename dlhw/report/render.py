@@ -6,6 +6,7 @@ The same document gives the same bytes.
 import csv
 import io
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from matplotlib.figure import Figure as Drawing
 
 from dlhw.atomic_file import replacing, write_text
 from dlhw.report.curves import saving, svg
-from dlhw.report.document import Document, Table
+from dlhw.report.document import Document, Figure, Table
 
 HERE = Path(__file__).parent
 NO_DATES = {
@@ -57,10 +58,15 @@ def _write_bytes(path: Path, content: bytes) -> None:
 
 def as_html(document: Document) -> str:
     """One page that loads nothing from anywhere."""
+    return html_templates().get_template("report.html.j2").render(document=document)
+
+
+def html_templates() -> Environment:
+    """The templates of HTML, with the filters that they use."""
     templates = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     templates.filters["whole"] = whole
     templates.filters["svg"] = lambda figure: Markup(svg(figure.drawing, figure.name, figure.caption))
-    return templates.get_template("report.html.j2").render(document=document)
+    return templates
 
 
 def as_pdf(document: Document, folder: Path) -> bytes:
@@ -70,6 +76,7 @@ def as_pdf(document: Document, folder: Path) -> bytes:
     )
     templates.filters["text"] = typst_text
     templates.filters["breakable"] = breakable
+    templates.filters["side_by_side"] = side_by_side
     templates.filters["whole"] = whole
     source = templates.get_template("report.typ.j2").render(document=document)
     root: Any = str(folder.resolve())  # typst's own types want it to be like the source
@@ -81,6 +88,17 @@ def typst_text(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def side_by_side(figures: Sequence[Figure]) -> list[list[Figure]]:
+    """Figures in rows: two neighbours that are ``half`` share one."""
+    rows: list[list[Figure]] = []
+    for figure in figures:
+        if figure.half and rows and len(rows[-1]) == 1 and rows[-1][0].half:
+            rows[-1].append(figure)
+        else:
+            rows.append([figure])
+    return rows
+
+
 def whole(cell: str) -> str:
     """A number with its interval, to be broken into lines before the interval only."""
     number, bracket, interval = cell.partition(" [")
@@ -89,7 +107,7 @@ def whole(cell: str) -> str:
 
 def breakable(cell: str) -> str:
     """Words that may be broken after the signs that join names in code."""
-    return re.sub(r"([(/_=])", "\\1\u200b", cell)
+    return re.sub(r"((?<=\w)[(/_=])", "\\1\u200b", cell)
 
 
 def as_csv(table: Table) -> str:

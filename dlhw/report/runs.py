@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlhw.results import read_settings
-from dlhw.results.reference import confusion, read_predictions
-from dlhw.run_files import read_metrics, read_result
+from dlhw.results.reference import EMBEDDED, confusion, read_predictions
+from dlhw.run_files import is_simulated, read_metrics, read_result
 from dlhw.run_folder import DECODED, METRICS, RESULT
 
 Where = Mapping[str, Any]  # a result.json field (experiment, task, model) or a dotted setting: the value that it must have
@@ -29,6 +29,16 @@ class Record:
     @property
     def seed(self) -> int:
         return int(self.result["seed"])
+
+    @property
+    def data(self) -> str:
+        """``real``, ``embedded`` (comes with the project) or ``simulated``."""
+        return "simulated" if is_simulated(self.result) else "embedded" if self.result["task"] in EMBEDDED else "real"
+
+    @property
+    def stands_in(self) -> bool:
+        """Whether it ran on other data than its experiment is about, as the quick report does where that is missing."""
+        return str(self.result["experiment"]).partition("/")[0] != self.result["task"]
 
     @cached_property
     def metrics(self) -> list[dict[str, float]]:
@@ -75,3 +85,8 @@ def select(records: Sequence[Record], where: Where) -> list[Record]:
         if record.has(where):
             chosen.setdefault(record.seed, record)
     return [chosen[seed] for seed in sorted(chosen)]
+
+
+def kinds(records: Sequence[Record]) -> str:
+    """The kinds of data that runs are on, such as ``real``; a dash where there is no run."""
+    return ", ".join(dict.fromkeys(record.data for record in records)) or "-"

@@ -1,53 +1,118 @@
 """Chapter A: blood cells, with and without pooling, with and without a second softmax (R1 to R4)."""
 
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 from dlhw import figures
 from dlhw.report.claims import Verdict
 from dlhw.report.document import Figure
-from dlhw.report.plan import Curves, Experiment, Metric, Plan, Row
+from dlhw.report.plan import Curves, Discussion, Drawings, Experiment, Metric, Plan, Row
+from dlhw.report.quantities import SPIKE, quantity
 from dlhw.report.runs import Record, select
+from dlhw.run_folder import MOST_WRONG
 from dlhw.theory import double_softmax_floor
 
 DATA: dict[str, Any] = {"data": "medmnist/bloodmnist.npz", "embedded": ["task=digits"]}
 SOFTMAX = {"experiment": "bloodmnist/softmax"}
+BEST = {"experiment": "bloodmnist/best"}
+# What follows, and chapter A2, takes these four in their order: no pooling, the same with a double softmax, pooling, the same.
 ROWS = (
     Row("R1", "no pooling, logits", {**SOFTMAX, "model": "cnn", "model.softmax": "none"}, {"test/acc": [0.9325]}),
     Row("R2", "no pooling, softmax", {**SOFTMAX, "model": "cnn", "model.softmax": "output"}, {"test/acc": [0.6878]}),
     Row("R3", "max-pooling, logits", {**SOFTMAX, "model": "cnn_pool", "model.softmax": "none"}, {"test/acc": [0.9439]}),
     Row("R4", "max-pooling, softmax", {**SOFTMAX, "model": "cnn_pool", "model.softmax": "output"}, {"test/acc": [0.859]}),
 )
+METRICS = (Metric("test/acc", "test accuracy"), Metric("max(test/acc)", "highest epoch"), Metric("last(test/acc)", "last epoch"))
+MORE = (
+    Metric("test/auc", "test AUC"),
+    Metric("last(train/loss)", "training loss", 3),
+    Metric("spikes(test/acc)", "spikes", 1),
+    Metric("params", "parameters", 0),
+    Metric("train_seconds", "training (s)", 0),
+)
 
 
-def discussion(records: Sequence[Record], verdicts: Sequence[Verdict]) -> list[str]:
-    floor = double_softmax_floor(8)
-    lines = [
-        f"A softmax before a loss that applies its own leaves values between 0 and 1 as logits. The most confident right answer then costs "
-        f"log(1 + 7/e) = {floor:.3f}, and no network can learn to go below it; the gradient that drives a wrong answer right is small for "
-        f"the same reason."
-    ]
-    for row in ROWS:
-        if row.where["model.softmax"] == "output" and (runs := select(records, row.where)):
-            least = [min(record.curve("train/loss")) for record in runs]
-            lines.append(
-                f"{row.id} comes down to a training loss of {min(least):.3f} to {max(least):.3f}, "
-                f"{min(least) - floor:.3f} above the floor at the nearest."
-            )
-    return lines
+def curves(rows: Sequence[Row], classes: int) -> Curves:
+    """Loss and accuracies over the epochs, with the floor of the double softmax."""
+    return Curves(
+        "curves",
+        "Training loss, validation accuracy and test accuracy over the epochs: mean over the seeds, band from the smallest to the "
+        "largest. Dashed: what a double softmax cannot go below.",
+        [("train/loss", "training loss (nats)"), ("val/acc", "validation accuracy (share)"), ("test/acc", "test accuracy (share)")],
+        [row.id for row in rows],
+        {f"log(1 + {classes - 1}/e)": double_softmax_floor(classes)},
+    )
 
 
-def drawings(records: Sequence[Record]) -> list[Figure]:
-    found = []
-    for row in ROWS:
-        for record in select(records, row.where)[:1]:
-            if record.confusion is not None:
-                classes = record.result["spec"]["classes"]
-                caption = (
-                    f"{row.id}, {row.label}: confusion matrix of seed {record.seed}, test split; shares of the true class, and counts."
+def discussion(rows: Sequence[Row], classes: int) -> Discussion:
+    """What pooling and the second softmax have done, in numbers, as far as the runs are there."""
+    floor = double_softmax_floor(classes)
+
+    def found(records: Sequence[Record], verdicts: Sequence[Verdict]) -> list[str]:
+        plain, plain_twice, pooled, pooled_twice = ([*select(records, row.where)] for row in rows)
+        lines = [
+            f"A softmax before a loss that applies its own leaves values between 0 and 1 as logits. The most confident right answer then "
+            f"costs log(1 + {classes - 1}/e) = {floor:.3f}, and no network can learn to go below it; the gradient that drives a wrong "
+            f"answer right is small for the same reason."
+        ]
+        for row, runs, without in ((rows[1], plain_twice, plain), (rows[3], pooled_twice, pooled)):
+            if runs:
+                least = [min(record.curve("train/loss")) for record in runs]
+                lines.append(
+                    f"{row.id} comes down to a training loss of {min(least):.3f} to {max(least):.3f}, {min(least) - floor:.3f} above the "
+                    f"floor at the nearest{_lost(runs, without)}."
                 )
-                found.append(Figure(f"bloodmnist-confusion-{row.id}", caption, figures.confusion_figure(record.confusion, classes)))
+        if plain and pooled:
+            share = _mean(pooled, "params") / _mean(plain, "params")
+            time = _mean(pooled, "train_seconds") / _mean(plain, "train_seconds")
+            gain = 100 * (_mean(pooled, "test/acc") - _mean(plain, "test/acc"))
+            lines.append(
+                f"Max-pooling leaves {100 * share:.1f} % of the parameters and takes {100 * time:.0f} % of the training time. The test "
+                f"accuracy is {abs(gain):.1f} points {'higher' if gain > 0 else 'lower'}."
+            )
+        if measured := [(row, runs) for row, runs in zip(rows, (plain, plain_twice, pooled, pooled_twice), strict=True) if runs]:
+            counts = ", ".join(f"{row.id} {_mean(runs, 'spikes(test/acc)'):.1f}" for row, runs in measured)
+            optimism = max(_mean(runs, "max(test/acc)") - _mean(runs, "test/acc") for _, runs in measured)
+            lines.append(
+                f"A spike is a fall of the test accuracy by {100 * SPIKE:.0f} points or more from one epoch to the next; a run has, in "
+                f"the mean: {counts}. Who reports the highest epoch of the test curve in the place of the one that validation chose adds "
+                f"up to {100 * optimism:.1f} points."
+            )
+        return lines
+
     return found
+
+
+def _mean(runs: Sequence[Record], name: str) -> float:
+    return fmean(quantity(record, name) for record in runs)
+
+
+def _lost(runs: Sequence[Record], without: Sequence[Record]) -> str:
+    if not without:
+        return ""
+    lost = 100 * (_mean(without, "test/acc") - _mean(runs, "test/acc"))
+    return f", and loses {lost:.1f} points of test accuracy" if lost > 0 else f", and loses no test accuracy ({-lost:.1f} points higher)"
+
+
+def drawings(rows: Sequence[Row]) -> Drawings:
+    """Confusion matrices, and the pictures that were most wrong where the run's folder has them."""
+
+    def drawn(records: Sequence[Record]) -> list[Figure]:
+        found = []
+        for row in rows:
+            for record in select(records, row.where)[:1]:
+                begin, of = f"{record.result['task']}-", f"{row.id}, {row.label}: "
+                if record.confusion is not None:
+                    drawing = figures.confusion_figure(record.confusion, record.result["spec"]["classes"])
+                    text = f"{of}confusion matrix of seed {record.seed}, test split; shares of the true class, and counts."
+                    found.append(Figure(f"{begin}confusion-{row.id}", text, drawing, half=True))
+                if (record.folder / MOST_WRONG).exists():
+                    text = f"{of}the test pictures with the highest loss (seed {record.seed})."
+                    found.append(Figure(f"{begin}most-wrong-{row.id}", text, figures.stored_figure(record.folder / MOST_WRONG)))
+        return found
+
+    return drawn
 
 
 PLAN = Plan(
@@ -67,30 +132,20 @@ PLAN = Plan(
             ["trainer.max_epochs=2", "trainer.steps_per_epoch=6", "seed=0"],
             **DATA,
         ),
+        Experiment(["experiment=bloodmnist/best"], ["trainer.max_epochs=1", "trainer.steps_per_epoch=10", "seed=0"], **DATA),
     ],
-    rows=ROWS,
-    metrics=[
-        Metric("test/acc", "test accuracy"),
-        Metric("max(test/acc)", "highest epoch"),
-        Metric("last(test/acc)", "last epoch"),
+    rows=[
+        *ROWS,
+        Row(
+            "best",
+            "residual network that takes turned and mirrored views alike",
+            BEST,
+            metrics=[Metric("test/acc", "test accuracy"), Metric("test/acc_tta", "mean of eight views")],
+        ),
     ],
-    more=[
-        Metric("test/auc", "test AUC"),
-        Metric("last(train/loss)", "training loss", 3),
-        Metric("spikes(test/acc)", "spikes", 1),
-        Metric("params", "parameters", 0),
-        Metric("train_seconds", "training (s)", 0),
-    ],
-    curves=[
-        Curves(
-            "curves",
-            "Training loss, validation accuracy and test accuracy over the epochs: mean over the seeds, band from the smallest to the "
-            "largest. Dashed: what a double softmax cannot go below.",
-            [("train/loss", "training loss (nats)"), ("val/acc", "validation accuracy (share)"), ("test/acc", "test accuracy (share)")],
-            [row.id for row in ROWS],
-            {"log(1 + 7/e)": double_softmax_floor(8)},
-        )
-    ],
-    drawings=drawings,
-    discussion=discussion,
+    metrics=METRICS,
+    more=MORE,
+    curves=[curves(ROWS, 8)],
+    drawings=drawings([*ROWS, Row("best", "residual network", BEST)]),
+    discussion=discussion(ROWS, 8),
 )
