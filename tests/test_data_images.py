@@ -161,7 +161,7 @@ def test_the_checksum_covers_names_and_contents_but_not_the_cut(tmp_path):
 @pytest.mark.parametrize(
     ("knobs", "says"),
     [
-        ({"size": 0}, "size=0 is out of range: at least 1 pixel"),
+        ({"size": 0}, "size=0 is out of range: at least 1"),
         ({"channels": 4}, "channels=4 is not one of 1 .*3"),
         ({"val_share": 0.0}, "val_share=0.0 is out of range: a share between 0 and 1"),
         ({"test_share": 1.5}, "test_share=1.5 is out of range"),

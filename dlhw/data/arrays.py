@@ -14,6 +14,7 @@ from torch import Tensor
 from dlhw.data.batches import Batches
 from dlhw.errors import UserError
 from dlhw.randomness import permutation
+from dlhw.ranges import check_at_least
 
 SPLITS = ("train", "val", "test")
 ON_DEVICE = 4 << 30  # bytes: a split up to this size is copied to the accelerator once, a larger one batch by batch
@@ -59,11 +60,8 @@ class ArrayData(L.LightningDataModule):
         score_train: int = 0,
     ) -> None:
         super().__init__()
-        for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
-            if value < 1:
-                raise UserError(f"task.data.{name}={value} is out of range: at least 1")
-        if score_train < 0:
-            raise UserError(f"task.data.score_train={score_train} is out of range: 0 or more")
+        check_at_least(1, "task.data", batch_size=batch_size, eval_batch_size=eval_batch_size)
+        check_at_least(0, "task.data", score_train=score_train)
         self.score_train = score_train
         self.batch_size, self.eval_batch_size, self.seed, self.data_root = batch_size, eval_batch_size, seed, data_root
         self.steps_per_call, self.steps_per_epoch, self.test_every_epoch = steps_per_call, steps_per_epoch, test_every_epoch

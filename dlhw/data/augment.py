@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from dlhw.errors import UserError
 from dlhw.randomness import uniform
+from dlhw.ranges import check, check_at_least
 
 
 class Augment:
@@ -42,13 +43,10 @@ class Augment:
         colour: float = 0.0,
     ) -> None:
         knobs = {"translate": translate, "rotate": rotate, "zoom": zoom, "brightness": brightness, "contrast": contrast, "colour": colour}
-        for name, value in knobs.items():
-            if value < 0:
-                raise UserError(f"task.module.augment.{name}={value} is out of range: 0 or more")
+        check_at_least(0, "task.module.augment", **knobs)
+        check("task.module.augment", "0 to 1", lambda share: 0 <= share <= 1, affine_share=affine_share)
         if translate != int(translate):
             raise UserError(f"task.module.augment.translate={translate} must be a whole number of pixels")
-        if not 0 <= affine_share <= 1:
-            raise UserError(f"task.module.augment.affine_share={affine_share} is out of range: 0 to 1")
         self.dihedral, self.translate, self.affine_share = dihedral, translate, affine_share
         self.rotate, self.zoom = math.radians(rotate), zoom
         self.brightness, self.contrast, self.colour = brightness, contrast, colour

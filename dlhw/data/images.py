@@ -9,6 +9,7 @@ from dlhw.data.image_arrays import image_spec
 from dlhw.data.picture_files import decode_all, open_files
 from dlhw.data.picture_layout import split_files
 from dlhw.errors import UserError
+from dlhw.ranges import check_at_least, check_split
 
 
 class ImageFolderData(ArrayData):
@@ -39,17 +40,10 @@ class ImageFolderData(ArrayData):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        if size < 1:
-            raise UserError(f"task.data.size={size} is out of range: at least 1 pixel")
+        check_at_least(1, "task.data", size=size)
         if channels not in (1, 3):
             raise UserError(f"task.data.channels={channels} is not one of 1 (grey), 3 (colour)")
-        for name, share in (("val_share", val_share), ("test_share", test_share)):
-            if not 0 < share < 1:
-                raise UserError(f"task.data.{name}={share} is out of range: a share between 0 and 1")
-        if val_share + test_share >= 1:
-            raise UserError(
-                f"task.data.val_share={val_share} and test_share={test_share} leave nothing to train on: together below 1 is right"
-            )
+        check_split(val_share=val_share, test_share=test_share)
         self.path, self.size, self.channels, self.normalize = path, size, channels, normalize
         self.shares, self.split_seed = {"val": val_share, "test": test_share}, split_seed
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dlhw.errors import UserError
 from dlhw.randomness import uniform
+from dlhw.ranges import check, check_at_least
 
 CELL = 24  # pixels between the points of the elastic field
 ROWS = 3  # of these points
@@ -46,12 +46,10 @@ class LineAugment:
         noise: float = 0.0,
         fade: float = 0.0,
     ) -> None:
-        knobs = {"shear": shear, "zoom": zoom, "squeeze": squeeze, "shift": shift, "elastic": elastic}
-        knobs |= {"weight": weight, "noise": noise, "fade": fade}
-        for name, value in knobs.items():
-            most = 1.0 if name in ("weight", "fade") else 0.5 if name in ("squeeze", "zoom") else float("inf")
-            if not 0 <= value <= most:
-                raise UserError(f"task.module.augment.{name}={value} is out of range: 0 {'or more' if most > 1 else f'to {most}'}")
+        group = "task.module.augment"
+        check_at_least(0, group, shear=shear, shift=shift, elastic=elastic, noise=noise)
+        check(group, "0 to 0.5", lambda value: 0 <= value <= 0.5, squeeze=squeeze, zoom=zoom)
+        check(group, "0 to 1", lambda value: 0 <= value <= 1, weight=weight, fade=fade)
         self.shear, self.zoom, self.squeeze, self.shift = shear, zoom, squeeze, shift
         self.elastic, self.weight, self.noise, self.fade = elastic, weight, noise, fade
 

@@ -14,6 +14,7 @@ from dlhw.data.line_pictures import LineSplit, read_lines
 from dlhw.data.picture_files import open_files
 from dlhw.data.vocab import Vocab
 from dlhw.errors import UserError
+from dlhw.ranges import check_at_least, check_split
 from dlhw.specs import LineSpec
 
 log = logging.getLogger(__name__)
@@ -35,9 +36,9 @@ class LineArrays(ArrayData):
 
     def __init__(self, *, height: int, border: int = 8, pool: int = 8, **options: Any) -> None:
         super().__init__(**options)
-        for name, value, least in (("height", height, 8), ("border", border, 0), ("pool", pool, 1)):
-            if value < least:
-                raise UserError(f"task.data.{name}={value} is out of range: at least {least}")
+        check_at_least(8, "task.data", height=height)
+        check_at_least(0, "task.data", border=border)
+        check_at_least(1, "task.data", pool=pool)
         self.height, self.border, self.pool = height, border, pool
         self._lines: dict[str, LineTensors] = {}
 
@@ -79,13 +80,7 @@ class LineData(LineArrays):
         super().__init__(**options)
         if split not in ("auto", "column", "line", "group"):
             raise UserError(f"task.data.split={split} is not one of auto, column, line, group")
-        for name, share in (("val_share", val_share), ("test_share", test_share)):
-            if not 0 < share < 1:
-                raise UserError(f"task.data.{name}={share} is out of range: a share between 0 and 1")
-        if val_share + test_share >= 1:
-            raise UserError(
-                f"task.data.val_share={val_share} and test_share={test_share} leave nothing to train on: together below 1 is right"
-            )
+        check_split(val_share=val_share, test_share=test_share)
         self.path, self.normalization, self.split = path, normalization, split
         self.test_groups = tuple(str(group) for group in test_groups)  # YAML takes the name of a book such as 1572 for a number
         self.shares, self.split_seed = {"val": val_share, "test": test_share}, split_seed

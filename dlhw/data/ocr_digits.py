@@ -11,7 +11,7 @@ from dlhw.data.digits import split_rows
 from dlhw.data.line_pictures import LineSplit
 from dlhw.data.lines import LineArrays
 from dlhw.data.vocab import Vocab
-from dlhw.errors import UserError
+from dlhw.ranges import check_at_least
 from dlhw.specs import LineSpec
 
 
@@ -31,9 +31,7 @@ class DigitLinesData(LineArrays):
 
     def __init__(self, *, train_lines: int = 1000, eval_lines: int = 300, longest: int = 12, **options: Any) -> None:
         super().__init__(**options)
-        for name, value in (("train_lines", train_lines), ("eval_lines", eval_lines), ("longest", longest)):
-            if value < 1:
-                raise UserError(f"task.data.{name}={value} is out of range: at least 1")
+        check_at_least(1, "task.data", train_lines=train_lines, eval_lines=eval_lines, longest=longest)
         self.counts, self.longest = {"train": train_lines, "val": eval_lines, "test": eval_lines}, longest
 
     def read(self) -> None:

@@ -15,7 +15,7 @@ from dlhw.data.rbp_table import Column, Probes
 from dlhw.data.recognition_code import Protein, families
 from dlhw.data.rna import ALPHABET, decode
 from dlhw.data.simulate import affinity, motif, plant, random_probes
-from dlhw.errors import UserError
+from dlhw.ranges import check, check_at_least
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +38,10 @@ class SimulatedProbes(ProbeData):
 
     def __init__(self, *, probes: int = 10000, planted: float = 0.5, noise: float = 0.3, world_seed: int = 0, **options: Any) -> None:
         super().__init__(**options)
-        for name, value, least in (("probes", probes, 10), ("length", self.length, SHORTEST), ("world_seed", world_seed, 0)):
-            if value < least:
-                raise UserError(f"task.data.{name}={value} is out of range: at least {least}")
-        if not 0 <= planted <= 1:
-            raise UserError(f"task.data.planted={planted} is out of range: a share from 0 to 1")
-        if noise < 0:
-            raise UserError(f"task.data.noise={noise} is out of range: 0 or more")
+        check_at_least(10, "task.data", probes=probes)
+        check_at_least(SHORTEST, "task.data", length=self.length)
+        check_at_least(0, "task.data", noise=noise, world_seed=world_seed)
+        check("task.data", "a share from 0 to 1", lambda share: 0 <= share <= 1, planted=planted)
         self.count, self.planted, self.noise, self.world_seed = probes, planted, noise, world_seed
 
     @abstractmethod
@@ -86,8 +83,7 @@ class RbpSimData(SimulatedProbes):
 
     def __init__(self, *, proteins: int = 4, **options: Any) -> None:
         super().__init__(**options)
-        if not 1 <= proteins <= 99:
-            raise UserError(f"task.data.proteins={proteins} is out of range: 1 to 99")
+        check("task.data", "1 to 99", lambda many: 1 <= many <= 99, proteins=proteins)
         self.many = proteins
 
     def world(self, random: np.random.Generator) -> list[Protein]:
@@ -113,8 +109,7 @@ class RbpSimUnseenData(SimulatedProbes):
 
     def __init__(self, *, families: int = 20, members: int = 6, **options: Any) -> None:
         super().__init__(**options)
-        if families < 1 or members < 1:
-            raise UserError(f"task.data.families={families}, task.data.members={members} are out of range: each at least 1")
+        check_at_least(1, "task.data", families=families, members=members)
         self.families, self.members = families, members
 
     def world(self, random: np.random.Generator) -> list[Protein]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from dlhw.errors import UserError
 from dlhw.layers.masked import BiLSTM
+from dlhw.ranges import check_at_least, check_shares
 
 
 class LineEncoder(nn.Module):
@@ -38,13 +39,10 @@ class LineEncoder(nn.Module):
         super().__init__()
         if len(channels) != len(pools) or not channels:
             raise UserError(f"model.pools={[*pools]} must have one pair for each of model.channels={[*channels]}")
-        for name, value in (("hidden", hidden), ("layers", layers), *(("channels", width) for width in channels)):
-            if value < 1:
-                raise UserError(f"model.{name}={value} is out of range: at least 1")
+        check_at_least(1, "model", hidden=hidden, layers=layers, channels=channels)
+        check_shares("model", dropout=dropout)
         if any(len(pool) != 2 or min(pool) < 1 for pool in pools):
             raise UserError(f"model.pools={[*pools]} is out of range: pairs of height and width, each at least 1")
-        if not 0 <= dropout < 1:
-            raise UserError(f"model.dropout={dropout} is out of range: 0 to below 1")
         self.pools = [(int(high), int(wide)) for high, wide in pools]
         self.convolutions, self.norms, before = nn.ModuleList(), nn.ModuleList(), 1
         for after, (high, _) in zip(channels, self.pools, strict=True):

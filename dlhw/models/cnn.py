@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dlhw.errors import UserError
 from dlhw.layers.batch_norm import BatchNorm1d
+from dlhw.ranges import check_at_least, check_shares
 from dlhw.specs import ImageSpec, wants
 
 T = TypeVar("T")
@@ -71,13 +72,10 @@ class CNN(nn.Module):
         whole_picture = choose({"none": False, "avg": True}, global_pool, "global_pool")
         if self.softmax and spec.labels == "multi-label":
             raise UserError("model.softmax=output: the labels of a multi-label set do not exclude each other, so only none fits")
-        for name, widths in (("channels", channels), ("hidden", hidden)):
-            if any(width < 1 for width in widths):
-                raise UserError(f"model.{name}={list(widths)} is out of range: each at least 1")
+        check_at_least(1, "model", channels=channels, hidden=hidden)
+        check_shares("model", dropout=dropout)
         if kernel < 1 or kernel % 2 != 1:
             raise UserError(f"model.kernel={kernel} must be odd, so that the padding keeps the size")
-        if not 0 <= dropout < 1:
-            raise UserError(f"model.dropout={dropout} is out of range: 0 to below 1")
 
         blocks: list[nn.Module] = []
         height, width, before = spec.height, spec.width, spec.channels

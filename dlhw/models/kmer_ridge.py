@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dlhw.errors import UserError
+from dlhw.ranges import check
 from dlhw.specs import SequenceSpec, wants
 
 Batches = Iterable[tuple[Tensor, Tensor, Tensor]]  # bases (B, 4, L), mask (B, L), measured (B, P)
@@ -37,8 +38,7 @@ class KmerRidge(nn.Module):
                 "model=kmer_ridge solves each protein from its own values, so it says nothing of unseen ones: model=rbp_mean, rbp_nearest "
                 "or rbp_dual_encoder is right, or task.data.unseen=null"
             )
-        if not 1 <= longest <= 6:
-            raise UserError(f"model.longest={longest} is out of range: 1 to 6 bases")
+        check("model", "1 to 6 bases", lambda bases: 1 <= bases <= 6, longest=longest)
         if not penalties or any(penalty <= 0 for penalty in penalties):
             raise UserError(f"model.penalties={list(penalties)} is out of range: one or more, each above 0")
         self.longest, self.penalties = longest, tuple(penalties)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dlhw.errors import UserError
 from dlhw.layers.masked import MaskedConv1d, pool
-from dlhw.layers.mlp import check_shares, mlp
+from dlhw.layers.mlp import mlp
+from dlhw.ranges import check_at_least, check_shares
 from dlhw.specs import SequenceSpec, wants
 
 
@@ -45,12 +45,9 @@ class MultiRBP(nn.Module):
     ) -> None:
         super().__init__()
         wants(spec, SequenceSpec, "multirbp")
-        for name, values in (("kernels", kernels), ("long_kernel", [long_kernel]), ("filters", [filters]), ("hidden", hidden)):
-            if any(value < 1 for value in values):
-                raise UserError(f"model.{name}={list(values)} is out of range: each at least 1")
-        if long_filters < 0:
-            raise UserError(f"model.long_filters={long_filters} is out of range: 0 or more")
-        check_shares(dropout=dropout)
+        check_at_least(1, "model", kernels=kernels, long_kernel=long_kernel, filters=filters, hidden=hidden)
+        check_at_least(0, "model", long_filters=long_filters)
+        check_shares("model", dropout=dropout)
         sizes = [(filters, kernel) for kernel in kernels] + ([(long_filters, long_kernel)] if long_filters else [])
         self.motifs = nn.ModuleList(MaskedConv1d(4, count, kernel) for count, kernel in sizes)
         self.head = mlp(sum(count for count, _ in sizes), hidden, spec.outputs, dropout)

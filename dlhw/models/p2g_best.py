@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dlhw.errors import UserError
 from dlhw.models.seq2seq import LSTMEncoder, State
+from dlhw.ranges import check, check_at_least, check_shares
 from dlhw.specs import BOS, EOS, PAD, UNKNOWN, TextSpec, wants
 
 
@@ -45,14 +45,14 @@ class MonotonicSeq2Seq(nn.Module):
     ) -> None:
         super().__init__()
         wants(spec, TextSpec, "p2g_best")
-        for name, value in (("embedding", embedding), ("layers", layers)):
-            if value < 1:
-                raise UserError(f"model.{name}={value} is out of range: at least 1")
-        if hidden < 2 or hidden % 2:
-            raise UserError(f"model.hidden={hidden} is out of range: even, at least 2, half of it for each direction of the encoder")
-        for name, share in (("dropout", dropout), ("symbol_dropout", symbol_dropout)):
-            if not 0 <= share < 1:
-                raise UserError(f"model.{name}={share} is out of range: 0 to below 1")
+        check_at_least(1, "model", embedding=embedding, layers=layers)
+        check(
+            "model",
+            "even, at least 2, half of it for each direction of the encoder",
+            lambda size: size >= 2 and not size % 2,
+            hidden=hidden,
+        )
+        check_shares("model", dropout=dropout, symbol_dropout=symbol_dropout)
         self.symbol_dropout = symbol_dropout
         self.encoder = LSTMEncoder(spec.inputs, embedding, hidden // 2, layers, dropout)
         self.embedding = nn.Embedding(spec.outputs, hidden)

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from dlhw.errors import UserError
 from dlhw.layers.masked import BiLSTM, MaskedConv1d, pool, pooled_width
-from dlhw.layers.mlp import check_shares, check_within
+from dlhw.ranges import check_at_least, check_shares, check_within
 from dlhw.specs import SequenceSpec, wants
 
 ATTENTION = ("none", "pool", "multihead")
@@ -61,15 +61,14 @@ class RbpBiLSTM(nn.Module):
     ) -> None:
         super().__init__()
         wants(spec, SequenceSpec, "rbp_bilstm")
-        for name, value, least in (("filters", filters, 0), ("hidden", hidden, 1), ("layers", layers, 1), ("heads", heads, 1)):
-            if value < least:
-                raise UserError(f"model.{name}={value} is out of range: at least {least}")
+        check_at_least(0, "model", filters=filters)
+        check_at_least(1, "model", hidden=hidden, layers=layers, heads=heads)
         check_within(spec.length, kernel=kernel)
         if attention not in ATTENTION:
             raise UserError(f"model.attention={attention} is not one of {', '.join(ATTENTION)}")
         if attention == "multihead" and 2 * hidden % heads:
             raise UserError(f"model.heads={heads} does not divide {2 * hidden}, twice model.hidden")
-        check_shares(dropout=dropout)
+        check_shares("model", dropout=dropout)
         self.pool, self.attention = pool, attention
         width = 2 * hidden
         self.motifs = MaskedConv1d(4, filters, kernel) if filters else None

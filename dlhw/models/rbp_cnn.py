@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dlhw.errors import UserError
 from dlhw.layers.masked import MaskedConv1d, pool, pooled_width
-from dlhw.layers.mlp import check_shares, check_within, mlp
+from dlhw.layers.mlp import mlp
+from dlhw.ranges import check_at_least, check_shares, check_within
 from dlhw.specs import SequenceSpec, wants
 
 
@@ -38,10 +38,9 @@ class RbpCNN(nn.Module):
     ) -> None:
         super().__init__()
         wants(spec, SequenceSpec, "rbp_cnn")
-        if filters < 1 or any(width < 1 for width in hidden):
-            raise UserError(f"model.filters={filters}, model.hidden={list(hidden)} are out of range: each at least 1")
+        check_at_least(1, "model", filters=filters, hidden=hidden)
         check_within(spec.length, kernel=kernel)
-        check_shares(dropout=dropout)
+        check_shares("model", dropout=dropout)
         self.pool = pool
         self.motifs = MaskedConv1d(4, filters, kernel)
         self.head = mlp(pooled_width(filters, pool), hidden, spec.outputs, dropout)

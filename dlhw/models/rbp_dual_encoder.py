@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dlhw.errors import UserError
 from dlhw.layers.masked import BatchNorm, MaskedConv1d, pool
-from dlhw.layers.mlp import check_shares, check_within
 from dlhw.layers.protein_encoder import protein_encoder
+from dlhw.ranges import check_at_least, check_shares, check_within
 from dlhw.specs import SequenceSpec, wants
 
 
@@ -33,7 +32,8 @@ class RbpDualEncoder(nn.Module):
         hidden: width of the shared head's layer.
         dropout: share of values dropped before the last layers.
 
-    Shapes: bases (B, 4, L), mask (B, L) -> (B, P).
+    Shapes: bases (B, 4, L), mask (B, L) -> (B, P). ``reads`` is what of a protein it answers by, as :class:`dlhw.specs.SequenceSpec` calls
+    it: ``amino_acids``, ``embeddings`` or nothing.
     """
 
     def __init__(
@@ -53,12 +53,11 @@ class RbpDualEncoder(nn.Module):
     ) -> None:
         super().__init__()
         wants(spec, SequenceSpec, "rbp_dual_encoder")
-        for name, value, least in (("channels", channels, 1), ("depth", depth, 0), ("queries", queries, 1), ("hidden", hidden, 1)):
-            if value < least:
-                raise UserError(f"model.{name}={value} is out of range: at least {least}")
+        check_at_least(1, "model", channels=channels, queries=queries, hidden=hidden)
+        check_at_least(0, "model", depth=depth)
         check_within(spec.length, kernel=kernel)
-        check_shares(protein_dropout=protein_dropout, dropout=dropout)
-        self.queries = queries
+        check_shares("model", protein_dropout=protein_dropout, dropout=dropout)
+        self.queries, self.reads = queries, "embeddings" if encoder == "embeddings" else "amino_acids"
         self.first = MaskedConv1d(4, channels, kernel, bias=False)
         self.scale = BatchNorm(channels)
         self.convs = nn.ModuleList(MaskedConv1d(channels, channels, 3, bias=False) for _ in range(depth))

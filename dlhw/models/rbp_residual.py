@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from dlhw.errors import UserError
 from dlhw.layers.masked import BatchNorm, MaskedConv1d, pool, pooled_width
-from dlhw.layers.mlp import check_shares, mlp
+from dlhw.layers.mlp import mlp
+from dlhw.ranges import check_at_least, check_shares
 from dlhw.specs import SequenceSpec, wants
 
 
@@ -60,17 +61,10 @@ class RbpResidual(nn.Module):
     ) -> None:
         super().__init__()
         wants(spec, SequenceSpec, "rbp_residual")
-        for name, values in (
-            ("kernels", kernels),
-            ("dilations", dilations),
-            ("hidden", hidden),
-            ("filters", [filters]),
-            ("width", [width]),
-            ("kernel", [kernel]),
-        ):
-            if any(value < 1 for value in values) or (name == "kernels" and not values):
-                raise UserError(f"model.{name}={list(values)} is out of range: each at least 1")
-        check_shares(dropout=dropout)
+        check_at_least(1, "model", kernels=kernels, dilations=dilations, hidden=hidden, filters=filters, width=width, kernel=kernel)
+        if not kernels:
+            raise UserError("model.kernels=[] finds no motif: one width or more is right")
+        check_shares("model", dropout=dropout)
         self.pool = pool
         # One convolution as long as the longest kernel would do the same with zeros in it; side by side they cost less.
         self.motifs = nn.ModuleList(MaskedConv1d(4, filters, size) for size in kernels)

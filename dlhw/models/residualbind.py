@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from dlhw.errors import UserError
 from dlhw.layers.masked import BatchNorm, MaskedConv1d
-from dlhw.layers.mlp import check_within
+from dlhw.ranges import check_at_least, check_within
 from dlhw.specs import SequenceSpec, wants
 
 
@@ -43,9 +43,7 @@ class ResidualBind(nn.Module):
     ) -> None:
         super().__init__()
         wants(spec, SequenceSpec, "residualbind")
-        for name, values in (("filters", [filters]), ("kernel", [kernel]), ("dilations", dilations), ("hidden", [hidden])):
-            if any(value < 1 for value in values):
-                raise UserError(f"model.{name}={list(values)} is out of range: at least 1")
+        check_at_least(1, "model", filters=filters, kernel=kernel, dilations=dilations, hidden=hidden)
         check_within(spec.length, bin_size=bin_size)
         if len(dropouts) != 3 or not all(0 <= share < 1 for share in dropouts):
             raise UserError(f"model.dropouts={list(dropouts)} is out of range: three shares of 0 to below 1")

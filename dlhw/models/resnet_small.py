@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dlhw.errors import UserError
 from dlhw.layers.group_conv import SYMMETRIES, GroupBatchNorm2d, GroupConv2d
 from dlhw.models.cnn import choose
+from dlhw.ranges import check_at_least, check_shares
 from dlhw.specs import ImageSpec, wants
 
 
@@ -68,12 +69,10 @@ class ResNetSmall(nn.Module):
             raise UserError(f"model.widths={list(widths)} and model.blocks={list(blocks)} must have one value for each stage")
         if any(width < 1 or width % self.order for width in widths):
             raise UserError(f"model.widths={list(widths)} must be at least 1 and divisible by {self.order} (model.symmetry={symmetry})")
-        if any(residuals < 0 for residuals in blocks):
-            raise UserError(f"model.blocks={list(blocks)} is out of range: each 0 or more")
+        check_at_least(0, "model", blocks=blocks)
+        check_shares("model", dropout=dropout)
         if stem < 1 or stem % 2 != 1:
             raise UserError(f"model.stem={stem} must be odd, so that the padding keeps the size")
-        if not 0 <= dropout < 1:
-            raise UserError(f"model.dropout={dropout} is out of range: 0 to below 1")
         if min(spec.height, spec.width) < 2 ** (len(widths) - 1):
             raise UserError(f"model.widths={list(widths)}: {spec.height}x{spec.width} pictures are too small for so many stages")
         fields = [width // self.order for width in widths]

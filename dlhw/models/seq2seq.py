@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from dlhw.errors import UserError
 from dlhw.layers.attention import ATTENTIONS
+from dlhw.ranges import check, check_at_least, check_shares
 from dlhw.specs import PAD, TextSpec, wants
 
 State = tuple[Tensor, ...]
@@ -120,12 +121,14 @@ class Seq2Seq(nn.Module):
     ) -> None:
         super().__init__()
         wants(spec, TextSpec, "seq2seq")
-        if hidden < 2 or hidden % 2:
-            raise UserError(f"model.hidden={hidden} is out of range: even, at least 2, half of it for each direction of the encoder")
-        if embedding < 1:
-            raise UserError(f"model.embedding={embedding} is out of range: at least 1")
-        if not 0 <= dropout < 1:
-            raise UserError(f"model.dropout={dropout} is out of range: 0 to below 1")
+        check(
+            "model",
+            "even, at least 2, half of it for each direction of the encoder",
+            lambda size: size >= 2 and not size % 2,
+            hidden=hidden,
+        )
+        check_at_least(1, "model", embedding=embedding)
+        check_shares("model", dropout=dropout)
         self.encoder = LSTMEncoder(spec.inputs, embedding, hidden // 2, layers=1, dropout=dropout)
         self.decoder = LSTMDecoder(spec.outputs, hidden, hidden, attention, dropout)
 

@@ -13,6 +13,7 @@ from dlhw.data.augment import Augment, dihedral
 from dlhw.data.batches import Batch
 from dlhw.errors import UserError
 from dlhw.metrics import classification_metrics, right
+from dlhw.ranges import check_shares
 from dlhw.specs import ImageSpec
 from dlhw.tasks.supervised import SupervisedTask
 
@@ -48,8 +49,7 @@ class Classification(SupervisedTask):
         super().__init__(net, spec, **options)
         if tta not in ("none", "dihedral"):
             raise UserError(f"task.module.tta={tta} is not one of none, dihedral")
-        if not 0 <= label_smoothing < 1:
-            raise UserError(f"task.module.label_smoothing={label_smoothing} is out of range: 0 to below 1")
+        check_shares("task.module", label_smoothing=label_smoothing)
         self.augment = Augment(**(augment or {}))
         if spec.height != spec.width and (self.augment.dihedral or tta == "dihedral"):
             raise UserError(f"augment.dihedral and tta=dihedral turn pictures by a quarter, so {spec.height}x{spec.width} ones do not fit")

@@ -17,7 +17,7 @@ from dlhw.data.batches import Batch
 from dlhw.data.vocab import Vocab, normalized
 from dlhw.decoding import Decode
 from dlhw.edit_distance import Edits, count_edits
-from dlhw.errors import UserError
+from dlhw.ranges import check_shares
 from dlhw.specs import PAD
 from dlhw.tasks.heads import head_of
 from dlhw.tasks.heads.autoregressive import Autoregressive
@@ -47,8 +47,7 @@ class Transcription(SupervisedTask):
         **options: Any,
     ) -> None:
         super().__init__(net, spec, **options)
-        if not 0 <= label_smoothing < 1:
-            raise UserError(f"task.module.label_smoothing={label_smoothing} is out of range: 0 to below 1")
+        check_shares("task.module", label_smoothing=label_smoothing)
         self.head, self.vocab = head_of(net), Vocab(spec.target)
         self.decode, self.label_smoothing = Decode(**(decode or {})), label_smoothing
         self.head.check(self.decode)
