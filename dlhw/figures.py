@@ -24,14 +24,15 @@ MOST_CELLS_WITH_TEXT = 20  # classes; above, the numbers of a confusion matrix c
 LONGEST_NAME = 26  # characters
 
 
-def confusion_figure(counts: NDArray[np.integer], classes: Sequence[str], title: str = "") -> Figure:
+def confusion_figure(counts: NDArray[np.integer], classes: Sequence[str], title: str = "", cell: float = 0.55) -> Figure:
     """A confusion matrix: colour and percentage are shares of the true class (row), the number below is the count.
 
-    ``counts`` is (K, K), rows the true class; the figure grows with K. Colour is the square root of the share, so that rare errors show.
+    ``counts`` is (K, K), rows the true class; the figure grows with K, ``cell`` inches each, and small ones hold the percentage alone.
+    Colour is the square root of the share, so that rare errors show.
     """
     k, names = len(classes), [shortened(name) for name in classes]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side, label = min(max(0.55 * k + 0.6, 2.4), 13.0), _inches(names)
+    side, label = min(max(cell * k + 0.6, 2.4), 13.0), _inches(names)
     figure, axes = _figure(left=label + 0.45, bottom=0.75 * label + 0.5, width=side, height=side, right=0.3)
     axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1.1)  # the darkest blues are left out, for the white text
     size = 9 if k <= MOST_CELLS_WITH_TEXT else 6
@@ -44,7 +45,7 @@ def confusion_figure(counts: NDArray[np.integer], classes: Sequence[str], title:
     if k <= MOST_CELLS_WITH_TEXT:
         for row, column in zip(*np.nonzero(counts), strict=True):
             share = shares[row, column]
-            text = f"{100 * share:.1f}%\n{counts[row, column]}"
+            text = f"{100 * share:.1f}%\n{counts[row, column]}" if cell > 0.5 else f"{100 * share:.1f}".removesuffix(".0")
             axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if share > 0.35 else "black")
     return figure
 

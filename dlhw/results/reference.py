@@ -14,7 +14,7 @@ from dlhw.errors import UserError
 from dlhw.predictions import confusion_counts
 from dlhw.results.load import load_runs
 from dlhw.results.summary import headline, setting_cells, summarize, with_spread
-from dlhw.run_folder import CONFIG, DECODED, METRICS, PREDICTIONS, RESULT, short_names
+from dlhw.run_folder import CONFIG, DECODED, METRICS, MOST_WRONG, PREDICTIONS, RESULT, short_names
 
 REFERENCE, README = Path("outputs/reference"), Path("README.md")
 CONFUSION = "confusion.csv"  # of a classified test split: counts, rows the true class
@@ -31,7 +31,7 @@ def keep(folders: Sequence[str | Path], reference: Path = REFERENCE) -> list[Pat
     and the scores that other decoders gave.
 
     Of predictions for data that does not come with the project, what was to be predicted is left out; predicted intensities keep three
-    digits; what is larger than ``MOST`` is not kept. The confusion matrix stays. Returns the folders written.
+    digits; what is larger than ``MOST`` is not kept. The confusion matrix stays; pictures do of embedded data. Returns the folders written.
     """
     runs = load_runs(*folders)
     kept = []
@@ -47,6 +47,8 @@ def keep(folders: Sequence[str | Path], reference: Path = REFERENCE) -> list[Pat
             write_compact(target / COMPACT, {name: _short(name, array) for name, array in arrays.items() if name not in left_out})
         if (target / COMPACT).stat().st_size > MOST:
             (target / COMPACT).unlink()
+        if run["task"] in EMBEDDED and (source / MOST_WRONG).exists():
+            shutil.copyfile(source / MOST_WRONG, target / MOST_WRONG)
         for here, there in ((source, target), (source.parent, target.parent)):  # of the run, and of ensembles that it is in
             for path in (here / DECODED).glob("*.json"):
                 (there / DECODED).mkdir(exist_ok=True)

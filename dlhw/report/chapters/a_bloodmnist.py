@@ -15,13 +15,18 @@ from dlhw.theory import double_softmax_floor
 
 DATA: dict[str, Any] = {"data": "medmnist/bloodmnist.npz", "embedded": ["task=digits"]}
 SOFTMAX = {"experiment": "bloodmnist/softmax"}
-BEST = {"experiment": "bloodmnist/best"}
 # What follows, and chapter A2, takes these four in their order: no pooling, the same with a double softmax, pooling, the same.
 ROWS = (
     Row("R1", "no pooling, logits", {**SOFTMAX, "model": "cnn", "model.softmax": "none"}, {"test/acc": [0.9325]}),
     Row("R2", "no pooling, softmax", {**SOFTMAX, "model": "cnn", "model.softmax": "output"}, {"test/acc": [0.6878]}),
     Row("R3", "max-pooling, logits", {**SOFTMAX, "model": "cnn_pool", "model.softmax": "none"}, {"test/acc": [0.9439]}),
     Row("R4", "max-pooling, softmax", {**SOFTMAX, "model": "cnn_pool", "model.softmax": "output"}, {"test/acc": [0.859]}),
+)
+RESIDUAL = Row(
+    "best",
+    "residual network, the same for turned and mirrored views",
+    {"experiment": "bloodmnist/best"},
+    metrics=[Metric("test/acc", "test accuracy"), Metric("test/acc_tta", "mean of eight views")],
 )
 METRICS = (Metric("test/acc", "test accuracy"), Metric("max(test/acc)", "highest epoch"), Metric("last(test/acc)", "last epoch"))
 MORE = (
@@ -95,22 +100,22 @@ def _lost(runs: Sequence[Record], without: Sequence[Record]) -> str:
     return f", and loses {lost:.1f} points of test accuracy" if lost > 0 else f", and loses no test accuracy ({-lost:.1f} points higher)"
 
 
-def drawings(rows: Sequence[Row]) -> Drawings:
-    """Confusion matrices, and the pictures that were most wrong where the run's folder has them."""
+def drawings(rows: Sequence[Row], wrong: Row) -> Drawings:
+    """Confusion matrices, and the pictures that were most wrong to the network of one row where its folder has them."""
 
     def drawn(records: Sequence[Record]) -> list[Figure]:
-        found = []
+        confusions, most_wrong = [], []
         for row in rows:
             for record in select(records, row.where)[:1]:
                 begin, of = f"{record.result['task']}-", f"{row.id}, {row.label}: "
                 if record.confusion is not None:
-                    drawing = figures.confusion_figure(record.confusion, record.result["spec"]["classes"])
-                    text = f"{of}confusion matrix of seed {record.seed}, test split; shares of the true class, and counts."
-                    found.append(Figure(f"{begin}confusion-{row.id}", text, drawing, half=True))
-                if (record.folder / MOST_WRONG).exists():
+                    drawing = figures.confusion_figure(record.confusion, record.result["spec"]["classes"], cell=0.36)
+                    text = f"{of}confusion matrix of seed {record.seed}, test split; shares of the true class in per cent."
+                    confusions.append(Figure(f"{begin}confusion-{row.id}", text, drawing, half=True))
+                if row == wrong and (record.folder / MOST_WRONG).exists():
                     text = f"{of}the test pictures with the highest loss (seed {record.seed})."
-                    found.append(Figure(f"{begin}most-wrong-{row.id}", text, figures.stored_figure(record.folder / MOST_WRONG)))
-        return found
+                    most_wrong.append(Figure(f"{begin}most-wrong-{row.id}", text, figures.stored_figure(record.folder / MOST_WRONG)))
+        return confusions + most_wrong
 
     return drawn
 
@@ -136,16 +141,11 @@ PLAN = Plan(
     ],
     rows=[
         *ROWS,
-        Row(
-            "best",
-            "residual network that takes turned and mirrored views alike",
-            BEST,
-            metrics=[Metric("test/acc", "test accuracy"), Metric("test/acc_tta", "mean of eight views")],
-        ),
+        RESIDUAL,
     ],
     metrics=METRICS,
     more=MORE,
     curves=[curves(ROWS, 8)],
-    drawings=drawings([*ROWS, Row("best", "residual network", BEST)]),
+    drawings=drawings([*ROWS, RESIDUAL], RESIDUAL),
     discussion=discussion(ROWS, 8),
 )

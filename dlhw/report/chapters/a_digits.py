@@ -33,6 +33,6 @@ PLAN = Plan(
     metrics=METRICS,
     more=MORE,
     curves=[curves(ROWS, 10)],
-    drawings=drawings(ROWS),
+    drawings=drawings(ROWS, ROWS[0]),
     discussion=discussion(ROWS, 10),
 )
