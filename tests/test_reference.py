@@ -50,7 +50,14 @@ def test_finished_runs_are_kept_without_checkpoints(trained_runs: Path, tmp_path
     folders = keep([trained_runs], tmp_path)
     assert folders
     for folder in folders:
-        assert sorted(path.name for path in folder.iterdir()) == ["config.yaml", "confusion.csv", "metrics.csv", COMPACT, "result.json"]
+        assert sorted(path.name for path in folder.iterdir()) == [
+            "config.yaml",
+            "confusion.csv",
+            "metrics.csv",
+            "most_wrong.png",
+            COMPACT,
+            "result.json",
+        ]
         result = json.loads((folder / "result.json").read_text())
         predictions = read_compact(folder / COMPACT)
         right = predictions["probabilities"].argmax(axis=1) == predictions["targets"]
