@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c '
 PY = .venv/bin/python
 READY = .venv/.stamp
 
-.PHONY: help setup demo test test-slow lint report report-quick bench tensorboard clean lock
+.PHONY: help setup demo test test-slow lint report report-quick bench tensorboard notebooks clean lock
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -48,6 +48,11 @@ bench: $(READY)  ## compare the speed with peers, side by side
 
 tensorboard: $(READY)  ## show the runs below outputs/ in TensorBoard
 	.venv/bin/tensorboard --logdir outputs
+
+notebooks: $(READY)  ## open the notebooks in JupyterLab, which is installed first where it is missing
+	@$(PY) -c 'import jupyterlab' 2>/dev/null \
+	    || .venv/bin/uv pip install --python $(PY) -c requirements.lock --group notebooks || $(PY) -m pip install jupyterlab
+	.venv/bin/jupyter lab --ServerApp.root_dir=. notebooks/start_here.ipynb
 
 clean:  ## remove caches and build leftovers; .venv, outputs and data stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
