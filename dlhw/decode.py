@@ -1,13 +1,14 @@
 """Finished transcription runs scored again with other decoders, without training: the runs' own results stay as they are.
 
-python -m dlhw.decode outputs/p2g/attention task.decode.method=nucleus task.decode.p=0.8 task.decode.k=3
+python -m dlhw.decode outputs/p2g/attention model.attention=dot task.decode.method=nucleus task.decode.p=0.8 task.decode.k=3
 """
 
 import argparse
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,9 @@ import yaml
 from dlhw import command
 from dlhw.atomic_file import replacing, write_text
 from dlhw.errors import UserError
-from dlhw.results import Run, load_run, load_runs
+from dlhw.results import Run, load_run, load_runs, read_settings
 from dlhw.results.summary import setting_cells, summarize, with_spread
+from dlhw.run_files import read_result
 from dlhw.run_folder import DECODED
 
 if TYPE_CHECKING:
@@ -31,34 +33,33 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, np.ndarray]
 PREFIX = "task.decode."
-NOT_USED = {  # settings that do not count for a method
-    "greedy": ("width", "length_power", "p", "k", "seed", "lm_weight", "lm_order", "symbol_bonus"),
-    "beam": ("p", "seed"),
-    "nucleus": ("width", "length_power", "lm_weight", "lm_order", "symbol_bonus"),
-}
 
 
-def settings_of(words: Sequence[str]) -> dict[str, Any]:
-    """``task.decode.KEY=VALUE`` words as a mapping.
+def settings_of(words: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What ``task.decode.KEY=VALUE`` words set, and which runs other ``KEY=VALUE`` words ask for.
 
     Raises:
-        UserError: another key.
+        UserError: no value.
     """
-    given = {}
+    given, asked = {}, {}
     for word in words:
         key, _, value = word.partition("=")
-        if not key.startswith(PREFIX) or not value:
-            raise UserError(f"{word} is not understood: folders of runs and {PREFIX}KEY=VALUE are right, as in {PREFIX}method=beam")
-        given[key.removeprefix(PREFIX)] = yaml.safe_load(value)
-    return given
+        if not value:
+            raise UserError(f"{word} is not understood: {key}=VALUE is right")
+        if key.startswith(PREFIX):
+            given[key.removeprefix(PREFIX)] = yaml.safe_load(value)
+        else:
+            asked[key] = value
+    return given, asked
 
 
-def combined(run: Run, given: dict[str, Any]) -> "Decode":
+def combined(run: Run, given: Mapping[str, Any]) -> "Decode":
     """The run's own decoder with the settings that were given.
 
     Raises:
-        UserError: the run transcribes nothing, or a setting does not exist, is of the wrong type, or is not for the run's head.
+        UserError: the run transcribes nothing, or a setting does not exist, is of the wrong type, or would do nothing.
     """
+    from dlhw.tasks.heads import check_given
     from dlhw.tasks.transcribe import Transcription
 
     if not isinstance(run.task, Transcription):
@@ -71,7 +72,7 @@ def combined(run: Run, given: dict[str, Any]) -> "Decode":
         if not isinstance(value, known[name]) and not (known[name] is float and type(value) is int):
             raise UserError(f"{PREFIX}{name}={value} is of the wrong type: {known[name].__name__} is right")
     settings = replace(own, **given)
-    run.task.head.check(settings)
+    check_given(run.task.head, settings, given)
     return settings
 
 
@@ -104,20 +105,27 @@ def decoded(
     task.decode = settings
     task.attach(data, split)
     loader = data.test_dataloader() if split == "test" else data.val_dataloader()[0]
-    with torch.no_grad():
+    with torch.no_grad(), arithmetic(run):
         batches = (move_data_to_device(batch, task.device) for batches in loader for batch in batches)
         collected = joined([task.transcribed(batch, net, settings) for batch in batches])
     task.keep_predictions(collected)
-    metrics = rates(task.counts(collected), n=collected[1].shape[1])
+    metrics = rates(task.counts(collected), n=collected[1].shape[1]) | task.rates_of_parts(collected)
     return metrics, {
         name: np.asarray(value.cpu() if isinstance(value, torch.Tensor) else value) for name, value in task.predictions.items()
     }
 
 
-def named(settings: "Decode", own: "Decode", split: str) -> str:
-    """The name of a result: the split, the method, and what of its settings differs from the run's own."""
-    not_used = {"method", "validation", *NOT_USED[settings.method]}
-    changed = [f"{key}-{value}" for key, value in asdict(settings).items() if key not in not_used and value != getattr(own, key)]
+def arithmetic(run: Run) -> AbstractContextManager[Any]:
+    """That of the run's own test, where it was of mixed precision."""
+    import torch
+
+    mixed = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}.get(run.result["precision"])
+    return torch.autocast(run.task.device.type, mixed) if mixed else nullcontext()
+
+
+def named(settings: "Decode", own: "Decode", split: str, used: frozenset[str]) -> str:
+    """The name of a result: the split, the method, and which of the settings that it has used differ from the run's own."""
+    changed = [f"{key}-{value}" for key, value in asdict(settings).items() if key in used and value != getattr(own, key)]
     return "_".join([split, settings.method, *changed])
 
 
@@ -128,17 +136,31 @@ def write(folder: Path, name: str, result: dict[str, Any], predictions: Arrays) 
     write_text(folder / f"{name}.json", json.dumps(result, indent=2) + "\n")
 
 
-def run_folders(folders: Sequence[str]) -> list[Path]:
-    """The finished runs below folders."""
+def run_folders(folders: Sequence[str], asked: Mapping[str, str]) -> list[Path]:
+    """The finished runs below folders, of those that are asked for: by fields of ``result.json``, as model, and by settings.
+
+    Raises:
+        UserError: there is none.
+    """
     runs = load_runs(*folders)
-    finished = runs[runs["status"] == "finished"]["path"].tolist()
+    finished = [Path(path) for path in runs[runs["status"] == "finished"]["path"]]
     if not finished:
         raise UserError(f"no run below {', '.join(folders)} is finished")
-    return [Path(path) for path in finished]
+
+    def has(folder: Path) -> bool:
+        told = {**read_settings(folder), **(read_result(folder) or {})}
+        return all(str(told.get(key)) == value for key, value in asked.items())
+
+    if not (found := [folder for folder in finished if has(folder)]):
+        words = " ".join(f"{key}={value}" for key, value in asked.items())
+        raise UserError(f"no finished run below {', '.join(folders)} has {words}: settings of decoders begin with {PREFIX}")
+    return found
 
 
-def each(folders: Sequence[Path], given: dict[str, Any], options: argparse.Namespace) -> Iterator[tuple[Path, dict[str, float]]]:
+def each(folders: Sequence[Path], given: Mapping[str, Any], options: argparse.Namespace) -> Iterator[tuple[Path, dict[str, float]]]:
     """Score every run by itself, write the result into its folder, and give it; wrong settings are refused before the first is scored."""
+    from dlhw.tasks.heads import head_of
+
     data: dict[str, ArrayData] = {}
     runs = [load_run(folder, options.device) for folder in folders]
     for folder, run, settings in [(folder, run, combined(run, given)) for folder, run in zip(folders, runs, strict=True)]:
@@ -146,14 +168,16 @@ def each(folders: Sequence[Path], given: dict[str, Any], options: argparse.Names
         key = json.dumps(run.result["data"]) + str(run.config.task.data)
         data[key] = data[key] if key in data else data_of(run, options.data_root)
         metrics, predictions = decoded(run, data[key], options.split, settings, run.task.evaluated)
-        write(folder / DECODED, named(settings, own, options.split), {"decode": asdict(settings), options.split: metrics}, predictions)
+        name = named(settings, own, options.split, head_of(run.task.net).used(settings))
+        write(folder / DECODED, name, {"decode": asdict(settings), options.split: metrics}, predictions)
         print(folder, shown(metrics), flush=True)
         yield folder, metrics
 
 
-def together(folders: Sequence[Path], given: dict[str, Any], options: argparse.Namespace) -> None:
+def together(folders: Sequence[Path], given: Mapping[str, Any], options: argparse.Namespace) -> None:
     """Score all runs as one ensemble; the result goes beside the folders of the runs."""
     from dlhw.models.ensemble import Ensemble
+    from dlhw.tasks.heads import head_of
 
     runs = [load_run(folder, options.device) for folder in folders]
     first = runs[0]
@@ -164,8 +188,8 @@ def together(folders: Sequence[Path], given: dict[str, Any], options: argparse.N
     metrics, predictions = decoded(first, data_of(first, options.data_root), options.split, settings, net)
     members = [str(folder) for folder in folders]
     result = {"ensemble": members, "decode": asdict(settings), options.split: metrics}
-    place = folders[0].parent / DECODED
-    write(place, f"{ensemble_name(folders)}_{named(settings, own, options.split)}", result, predictions)
+    name = named(settings, own, options.split, head_of(first.task.net).used(settings))
+    write(folders[0].parent / DECODED, f"{ensemble_name(folders)}_{name}", result, predictions)
     print(f"ensemble of {len(runs)}:", shown(metrics))
 
 
@@ -176,7 +200,7 @@ def ensemble_name(folders: Sequence[Path]) -> str:
 
 
 def shown(metrics: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+    return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items() if ":" not in name)
 
 
 def table(folders: Sequence[Path], scores: dict[Path, dict[str, float]], split: str) -> str:
@@ -186,21 +210,26 @@ def table(folders: Sequence[Path], scores: dict[Path, dict[str, float]], split: 
     measured = pd.DataFrame([{f"{split}/{name}": value for name, value in scores[Path(path)].items()} for path in runs["path"]])
     summary = summarize(runs.join(measured))
     cells = setting_cells(summary)
-    for name in measured.columns:
+    for name in [name for name in measured.columns if ":" not in name]:
         cells[name] = [f"{with_spread(row, name)} ({row[f'{name} n']})" for row in summary.to_dict("records")]
     return cells.to_string(index=False)
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m dlhw.decode", description="Score finished runs with other decoders, without training.")
-    parser.add_argument("words", nargs="+", metavar="FOLDER | task.decode.KEY=VALUE", help="runs, or folders above them, and settings")
+    parser.add_argument(
+        "words",
+        nargs="+",
+        metavar="FOLDER | KEY=VALUE",
+        help="runs, or folders above them; task.decode.KEY=VALUE sets the decoder; another KEY=VALUE, as model=crnn_ctc, picks runs",
+    )
     parser.add_argument("--split", choices=("val", "test"), default="test")
-    parser.add_argument("--ensemble", action="store_true", help="all runs as one: the mean of their probabilities")
+    parser.add_argument("--ensemble", action="store_true", help="all runs as one: the mean of their probabilities, or a vote with CTC")
     parser.add_argument("--data-root", default=None, help="folder of data sets (default: DLHW_DATA, or data)")
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda ...")
     options = parser.parse_intermixed_args(arguments)
-    given = settings_of([word for word in options.words if "=" in word])
-    folders = run_folders([word for word in options.words if "=" not in word])
+    given, asked = settings_of([word for word in options.words if "=" in word])
+    folders = run_folders([word for word in options.words if "=" not in word], asked)
     options.data_root = options.data_root or os.environ.get("DLHW_DATA", "data")
     if options.ensemble:
         together(folders, given, options)

@@ -79,6 +79,25 @@ def test_letters_that_no_training_line_has_are_told_and_kept(folder, caplog):
     assert data.splits["test"].targets[0].tolist()[-2:] == [UNKNOWN, EOS]
 
 
+def test_pictures_without_a_transcript_are_counted(folder, tmp_path, caplog):
+    draw(folder / "a" / "9.png")
+    (folder / "a" / "notes.txt").write_text("no picture")
+    for name in ("0.png", "0.bin.png", "1.png", "2.png", "3.png", "4.nrm.png"):  # 0.bin.png is another form of 0.png
+        draw(tmp_path / "pairs" / name)
+    for number in range(4):
+        (tmp_path / "pairs" / f"{number}.gt.txt").write_text(f"Zeile {number}")
+    left_out = "1 pictures have no transcript and are left out, the first is"
+    for place, told in ((folder, f"{left_out} a/9.png"), (tmp_path / "pairs", f"{left_out} 4.nrm.png")):
+        caplog.clear()
+        with caplog.at_level("WARNING", "dlhw"):
+            read(place)
+        assert f"{place}: {told}" in caplog.text
+    (folder / "a" / "9.png").unlink()
+    caplog.clear()
+    read(folder)
+    assert "no transcript" not in caplog.text
+
+
 def test_pairs_of_picture_and_transcript(tmp_path):
     for number, ending in enumerate((".png", ".nrm.png", ".bin.png", ".jpg") * 3):
         draw(tmp_path / f"book{number % 2}" / f"{number:04}{ending}")

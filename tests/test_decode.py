@@ -1,4 +1,4 @@
-"""The names of what finished runs score with other decoders."""
+"""Decoding of finished runs: which settings count, what is refused, and the names of what is scored."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,21 +6,73 @@ from typing import Any
 
 import pytest
 
-from dlhw.decode import ensemble_name, named
+from dlhw.decode import ensemble_name, named, settings_of
 from dlhw.decoding import Decode
+from dlhw.errors import UserError
+from dlhw.tasks.heads import Head, check, check_given
+from dlhw.tasks.heads.autoregressive import Autoregressive
+from dlhw.tasks.heads.ctc import CTC
 
 
 @pytest.mark.parametrize(
-    ("own", "given", "name"),
+    ("head", "own", "given", "name"),
     [
-        ({"max_symbols": 150}, {"method": "beam"}, "test_beam"),  # as the chapters of the report ask for it
-        ({}, {"method": "nucleus", "p": 0.8, "k": 3}, "test_nucleus"),
-        ({"max_symbols": 150}, {"method": "beam", "max_symbols": 50, "p": 0.5}, "test_beam_max_symbols-50"),
-        ({"method": "beam", "length_power": 1.0}, {"length_power": 0.0}, "test_beam_length_power-0.0"),
+        (Autoregressive(), {"max_symbols": 150}, {"method": "beam"}, "test_beam"),  # as the chapters of the report ask for it
+        (CTC(), {"max_symbols": 150}, {"method": "beam"}, "test_beam"),
+        (CTC(), {}, {"method": "beam", "lm_weight": 0.2}, "test_beam_lm_weight-0.2"),
+        (Autoregressive(), {}, {"method": "nucleus", "p": 0.8, "k": 3}, "test_nucleus"),
+        (Autoregressive(), {"max_symbols": 150}, {"method": "beam", "max_symbols": 50, "p": 0.5}, "test_beam_max_symbols-50"),
+        (Autoregressive(), {"method": "beam", "length_power": 1.0}, {"length_power": 0.0}, "test_beam_length_power-0.0"),
+        (Autoregressive(), {"method": "beam", "length_power": 1.0}, {"method": "greedy"}, "test_greedy"),
     ],
 )
-def test_a_name_tells_what_differs_from_the_runs_own_settings(own: dict[str, Any], given: dict[str, Any], name: str) -> None:
-    assert named(replace(Decode(**own), **given), Decode(**own), "test") == name
+def test_a_name_tells_what_differs_from_the_runs_own_settings(head: Head, own: dict[str, Any], given: dict[str, Any], name: str) -> None:
+    settings = replace(Decode(**own), **given)
+    assert named(settings, Decode(**own), "test", head.used(settings)) == name
+
+
+@pytest.mark.parametrize(
+    ("head", "settings", "told"),
+    [
+        (CTC(), {"method": "nucleus"}, "task.decode.method=nucleus is not for a network with CTC: greedy or beam is right"),
+        (CTC(), {"validation": "nucleus"}, "task.decode.validation=nucleus is not for a network with CTC"),
+        (
+            CTC(),
+            {"method": "beam", "length_power": 1.0},
+            "length_power=1.0 would do nothing: .* takes width, k, lm_weight, symbol_bonus",
+        ),
+        (CTC(), {"lm_weight": 0.2}, "lm_weight=0.2 would do nothing: a network with CTC with method=greedy takes no further settings"),
+        (CTC(), {"method": "beam", "lm_order": 3}, "lm_order=3 would do nothing"),  # there is no language model
+        (
+            Autoregressive(),
+            {"method": "beam", "symbol_bonus": 0.5},
+            "symbol_bonus=0.5 would do nothing: .* takes width, length_power, k, ",
+        ),
+        (Autoregressive(), {"p": 0.9}, "p=0.9 would do nothing: .* with method=greedy takes max_symbols"),
+    ],
+)
+def test_settings_that_would_do_nothing_are_refused(head: Head, settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        check(head, Decode(**settings))
+    if "validation" not in settings:
+        with pytest.raises(UserError, match=told):
+            check_given(head, Decode(**settings), settings)
+
+
+def test_settings_that_count_are_taken() -> None:
+    check(CTC(), Decode(max_symbols=150))  # which a task sets for all of its networks
+    check(CTC(), Decode(method="beam", lm_weight=0.2, lm_order=3, symbol_bonus=0.1, width=20, k=1))
+    check(Autoregressive(), Decode(method="nucleus", validation="beam", p=0.9, seed=1, width=5, length_power=1.0))
+    check_given(CTC(), Decode(method="greedy", max_symbols=150, width=20), ["method"])  # the run's own setting of another method
+    with pytest.raises(UserError, match="max_symbols=150 would do nothing"):
+        check_given(CTC(), Decode(max_symbols=150), ["max_symbols"])
+
+
+def test_words_set_the_decoder_or_choose_runs() -> None:
+    words = ["task.decode.method=beam", "model=crnn_ctc", "task.decode.lm_weight=0.2", "model.attention=dot"]
+    assert settings_of(words) == ({"method": "beam", "lm_weight": 0.2}, {"model": "crnn_ctc", "model.attention": "dot"})
+    with pytest.raises(UserError, match="model= is not understood"):
+        settings_of(["model="])
 
 
 def test_ensembles_of_other_members_have_other_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from dlhw.decoding import Decode
 from dlhw.decoding.ctc import align, best_path, compact, confidences, prefix_beam
 from dlhw.decoding.ngram import NGram
-from dlhw.tasks.heads.ctc import steps_needed, text_losses, with_end
+from dlhw.errors import UserError
+from dlhw.specs import EOS, PAD, UNKNOWN
+from dlhw.tasks.heads.ctc import CTC, steps_needed, text_losses, with_end
 
 Text = tuple[int, ...]
 
@@ -127,7 +130,7 @@ def witten_bell(texts: list[Text], k: int, order: int, context: tuple[object, ..
 def test_the_language_model_follows_its_definition(order):
     texts: list[Text] = [(1, 2, 1, 2), (2, 2, 1), (1, 2, 3), (3,)]
     model = NGram(texts, symbols=5, order=order)
-    probabilities = torch.cat([model.end[:, None], model.log_probs[:, 1:]], dim=1).exp()
+    probabilities = model.log_probs.exp()
     assert probabilities.sum(dim=1).tolist() == pytest.approx([1.0] * len(probabilities), abs=1e-6)
     for text in itertools.product(range(1, 5), repeat=3):
         context: tuple[object, ...] = ("begin",)
@@ -136,6 +139,43 @@ def test_the_language_model_follows_its_definition(order):
             expected += math.log(witten_bell(texts, 5, order, context, symbol))
             context = (*context, symbol)
         assert model.log_p(text) == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_bonus_needs_no_language_model():
+    log_probs, lengths = random_lines(60, 4, 4, seed=8)
+    classes, scores = prefix_beam(log_probs, lengths, 200, 1, bonus=0.7)
+    for line in range(60):
+        ranked = {text: math.log(p) + 0.7 * len(text) for text, p in text_probabilities(log_probs[line, : lengths[line]].numpy()).items()}
+        best = max(ranked, key=lambda text: ranked[text])
+        assert without_padding(classes[line]) == [best] and float(scores[line, 0]) == pytest.approx(ranked[best])
+
+
+def test_tables_that_would_be_too_large_are_refused(monkeypatch):
+    monkeypatch.setattr("dlhw.decoding.ngram.MOST", 1000)
+    NGram([(1, 2, 1, 2)], symbols=5, order=2)
+    with pytest.raises(UserError, match=r"task\.decode\.lm_order=3 is out of range: 7 contexts of 20 symbols would take"):
+        NGram([(1, 2, 1, 2)], symbols=20, order=3)
+
+
+def test_a_language_model_is_counted_once_a_beam_asks_for_it():
+    head = CTC()
+    log_probs, lengths = random_lines(3, 6, 4)
+    with_model = Decode(method="beam", lm_weight=0.5, lm_order=2)
+    for settings in (Decode(method="greedy", lm_weight=0.5), Decode(method="beam", symbol_bonus=0.5), Decode(method="beam")):
+        head.decoded(log_probs, lengths, settings)  # none of them looks at the texts
+    with pytest.raises(UserError, match="needs the texts of the training, which this run has not kept"):
+        head.decoded(log_probs, lengths, with_model)
+    head.learn(np.array([[4, 5, 4, 5, EOS], [5, 5, UNKNOWN, 4, EOS], [4, 5, 6, EOS, PAD]], np.int16))
+    found = head.decoded(log_probs, lengths, with_model)
+    model = NGram([(1, 2, 1, 2), (2, 2, 1), (1, 2, 3)], symbols=4, order=2)
+    classes, scores = prefix_beam(log_probs, lengths, 10, 3, model, 0.5)
+    assert torch.equal(found.ids, with_end(classes)) and torch.equal(found.scores, scores)
+    assert head.language(with_model, 4, log_probs.device) is head.language(with_model, 4, log_probs.device)
+
+
+def test_symbols_that_cannot_be_written_need_no_step():
+    needed = steps_needed(torch.tensor([[4, UNKNOWN, 4, EOS], [4, 4, 5, EOS], [4, 5, EOS, PAD], [UNKNOWN, EOS, PAD, PAD]]))
+    assert needed.tolist() == [3, 4, 2, 0]  # without the unknown one, two equal symbols stand together
 
 
 def test_the_loss_equals_brute_force():

@@ -1,6 +1,7 @@
 """Several CTC networks agree on one text."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from dlhw.decoding.vote import exchanges, vote
 from dlhw.models.crnn import CRNN
 from dlhw.models.ensemble import Ensemble
 from dlhw.specs import LineSpec
-from dlhw.tasks.heads.ctc import CTC, text_losses
+from dlhw.tasks.heads.ctc import CTC, outputs_of, text_losses
 
 
 def test_exchanges_take_over_one_part():
@@ -54,7 +55,8 @@ def test_parts_of_different_texts_come_together():
     assert vote(networks[:1], readings[:1])[0] == readings[0]
 
 
-def test_an_ensemble_votes_under_its_beam():
+@pytest.mark.parametrize("settings", [Decode(method="beam", width=8, k=3), Decode()])
+def test_an_ensemble_votes(settings):
     spec = LineSpec(8, tuple("abc"), 9)
     members = []
     for seed in range(3):
@@ -64,13 +66,31 @@ def test_an_ensemble_votes_under_its_beam():
         torch.nn.init.normal_(net.classifier.weight, std=2.0)
     inputs = torch.rand(4, 1, 8, 20), torch.tensor([20, 17, 9, 3])
     head, net = CTC(), Ensemble(members).eval()
-    found = head.decode(net, inputs, Decode(method="beam", width=8, k=3))
+    calls = []
+    for member in members:
+        member.register_forward_hook(lambda *_: calls.append(1))
+    texts = torch.tensor([[4, 5, 2], [4, 2, 0], [5, 5, 2], [2, 0, 0]])
+    found, losses = head.evaluate(net, inputs, texts, settings)
+    assert len(calls) == 3  # each of them reads the lines once
     assert found.ids.shape[1] == 1 and found.confidence.shape == found.ids[:, 0].shape
     with torch.no_grad():
         outputs = [(logits.log_softmax(dim=2), lengths) for logits, lengths in (member(inputs) for member in members)]
     mean = -torch.stack([text_losses(log_probs, lengths, found.ids[:, 0]) for log_probs, lengths in outputs]).mean(dim=0)
     assert torch.allclose(found.scores[:, 0], mean, atol=1e-4)
+    assert torch.allclose(losses, torch.stack([text_losses(*one, texts) for one in outputs]).mean(dim=0))
     for (log_probs, lengths), line in itertools.product(outputs, range(4)):  # no network's own reading is better
-        own = head.decoded(log_probs[line : line + 1], lengths[line : line + 1], Decode(method="beam", width=8, k=1)).ids[:, 0]
+        own = head.decoded(log_probs[line : line + 1], lengths[line : line + 1], replace(settings, k=1)).ids[:, 0]
         theirs = -torch.stack([text_losses(p[line : line + 1], n[line : line + 1], own) for p, n in outputs]).mean()
         assert theirs <= found.scores[line, 0] + 1e-4
+
+
+def test_networks_with_other_steps_vote():
+    """A step every two columns, and every four."""
+    spec = LineSpec(8, tuple("abc"), 9)
+    torch.manual_seed(0)
+    members = [CRNN(spec, channels=(4,), pools=((2, wide),), hidden=8, layers=1).eval() for wide in (2, 4)]
+    inputs = torch.rand(4, 1, 8, 20), torch.tensor([20, 17, 9, 8])
+    found = CTC().decode(Ensemble(members).eval(), inputs, Decode(method="beam", width=8, k=3))
+    with torch.no_grad():
+        mean = -torch.stack([text_losses(*one, found.ids[:, 0]) for one in outputs_of(Ensemble(members), inputs)]).mean(dim=0)
+    assert torch.allclose(found.scores[:, 0], mean, atol=1e-4) and found.confidence.shape == found.ids[:, 0].shape

@@ -1,6 +1,7 @@
 """OCR from a folder of lines to predictions, tables and figures, by CTC and by attention."""
 
 import csv
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -87,6 +88,11 @@ def test_a_run_keeps_texts_groups_and_pictures(run, folder):
     edits = count_edits(stored["reference"].tolist(), stored["hypothesis"].tolist())
     assert result["test"]["cer"] == pytest.approx(edits.cer) and result["test"]["wer"] == pytest.approx(edits.wer)
     assert set(result["data"]) == {"lines", "transcripts"}
+    assert result["notes"]["decoders"] == {"val": "greedy", "test": "greedy"}
+    for book in ("book0", "book1"):  # each on its own
+        mine = stored["group"] == book
+        edits = count_edits(stored["reference"][mine].tolist(), stored["hypothesis"][mine].tolist())
+        assert result["test"][f"cer:{book}"] == pytest.approx(edits.cer) and result["test"][f"wer:{book}"] == pytest.approx(edits.wer)
 
 
 def test_the_table_of_groups_adds_up(run, capsys):
@@ -98,6 +104,19 @@ def test_the_table_of_groups_adds_up(run, capsys):
     weighted = sum(float(rows[name]["cer"]) * sizes[name] for name in ("book0", "book1")) / sizes["all"]
     assert float(rows["all"]["cer"]) == pytest.approx(weighted)
     assert float(rows["all"]["cer"]) == pytest.approx(json.loads((run / "result.json").read_text())["test"]["cer"])
+    with np.load(run / "predictions.npz") as file:
+        stored = dict(file)
+    stored["group"] = np.where(stored["group"] == "book0", "all", "book1")
+    for place in ("a", "b"):
+        (run.parent / place).mkdir(exist_ok=True)
+        np.savez(run.parent / place / "test_greedy.npz", **stored)
+    stored["hypothesis"][:] = ""
+    np.savez(run.parent / "test_beam.npz", **stored)
+    files = [str(run.parent / name) for name in ("a/test_greedy.npz", "b/test_greedy.npz", "test_beam.npz")]
+    assert results(["groups", *files, "--csv", str(run.parent / "books.csv")]) == 0
+    found = [(row["setting"], row["group"], float(row["cer"])) for row in rows_of(run.parent / "books.csv")]
+    assert [cer for _, group, cer in found[:3] if group == "all"] == pytest.approx([float(rows[name]["cer"]) for name in ("book0", "all")])
+    assert {(setting, cer) for setting, _, cer in found[3:]} == {("test_beam.npz, 1 files", 1.0)}  # another decoder is no seed
     (run.parent / "other.npz").write_bytes(b"")
     with pytest.raises(UserError, match="cannot be read"):
         results(["groups", str(run.parent / "other.npz")])
@@ -131,6 +150,47 @@ def test_predictions_of_files_are_those_of_the_test_split(run, folder, tmp_path,
     assert len(rows_of(output)) == 1
 
 
+def test_predictions_with_a_language_model_are_those_of_the_decoder(run, folder, tmp_path, capsys):
+    from dlhw.decode import main as decode
+    from dlhw.predict.command import main
+
+    test, output = tmp_path / "test", tmp_path / "out.csv"
+    shutil.copytree(folder, test, ignore=shutil.ignore_patterns("train*", "val*"))
+    words = ["method=beam", "width=6", "lm_weight=0.5", "lm_order=3"]
+    call = [f"run={run}", f"input={test}", f"output={output}", "device=cpu"]
+    if "crnn" not in str(run):
+        with pytest.raises(UserError, match=r"lm_weight=0\.5 would do nothing"):
+            main([*call, *words])
+        return
+    assert main([*call, *words]) == 0
+    assert "read by beam (width=6, k=1, lm_weight=0.5, lm_order=3, symbol_bonus=0.0)" in capsys.readouterr().out
+    assert decode([str(run), *(f"task.decode.{word}" for word in words)]) == 0
+    with np.load(run / "decoded" / "test_beam_width-6_lm_weight-0.5_lm_order-3.npz") as file:
+        expected = dict(zip(file["picture"].tolist(), file["hypothesis"][:, 0].tolist(), strict=True))
+        plain = file["hypothesis"][:, 0].tolist()
+    assert {row["file"]: row["text"] for row in rows_of(output)} == expected
+    assert main([*call, "method=beam", "width=6"]) == 0
+    assert [row["text"] for row in rows_of(output)] != plain  # the model changes something
+    with pytest.raises(UserError, match=r"lm_weight=0\.5 would do nothing: a network with CTC with method=greedy"):
+        main([*call, "lm_weight=0.5"])
+    assert main(call) == 0 and "read by greedy\n" in capsys.readouterr().out  # as it was tested
+
+
+def test_a_run_that_was_tested_with_a_language_model_is_used_with_it(shell_in, folder, tmp_path, capsys):
+    from dlhw.predict.command import main
+
+    own = ("task.decode.method=beam", "task.decode.width=4", "task.decode.lm_weight=0.7")
+    shell_in.run("task=ocr", f"task.data.path={folder}", "model=crnn_ctc", *SMALL, *own)
+    [run] = [place for place in shell_in.runs() if "lm_weight" in str(place)]
+    test, output = tmp_path / "test", tmp_path / "out.csv"
+    shutil.copytree(folder, test, ignore=shutil.ignore_patterns("train*", "val*"))
+    assert main([f"run={run}", f"input={test}", f"output={output}", "device=cpu"]) == 0
+    assert "read by beam (width=4, k=1, lm_weight=0.7, lm_order=5, symbol_bonus=0.0)" in capsys.readouterr().out
+    with np.load(run / "predictions.npz") as file:
+        expected = dict(zip(file["picture"].tolist(), file["hypothesis"][:, 0].tolist(), strict=True))
+    assert {row["file"]: row["text"] for row in rows_of(output)} == expected
+
+
 def test_names_of_the_texts_beside_pictures():
     names = ["p1.line01.png", "p1.line02.png", "a/p1.nrm.png", "b.JPG", "scan.v2", "p1.bin.jpeg"]
     assert [*texts_beside(names).values()] == ["p1.line01.txt", "p1.line02.txt", "a/p1.txt", "b.txt", "scan.v2.txt", "p1.txt"]
@@ -162,8 +222,10 @@ def test_a_finished_run_is_decoded_anew_with_a_language_model(run, folder, capsy
     if "crnn" not in str(run):
         with pytest.raises(UserError, match="lm_weight"):
             main([str(run), "task.decode.method=beam", "task.decode.lm_weight=0.5"])
+        with pytest.raises(UserError, match=r"no finished run below .* has model=crnn_ctc: settings of decoders begin with task\.decode"):
+            main([str(run), "model=crnn_ctc"])
         return
-    with pytest.raises(UserError, match=r"task\.decode\.method=nucleus is for attention decoders"):
+    with pytest.raises(UserError, match=r"task\.decode\.method=nucleus is not for a network with CTC: greedy or beam is right"):
         main([str(run), "task.decode.method=nucleus"])
     with np.load(run / "predictions.npz") as file:
         shape = file["hypothesis"].shape
@@ -224,6 +286,15 @@ def test_lines_of_digits_share_no_digit_between_splits():
 
     rows = [set(part.tolist()) for part in split_rows(1797).values()]
     assert sum(map(len, rows)) == len(set.union(*rows)) == 1797
+
+
+def test_a_digit_keeps_the_white_inside():
+    gap = np.zeros((1, 8, 8), np.uint8)
+    gap[:, :, [1, 6]] = 255
+    line, text = digits()._line(gap, np.array([7]), np.random.default_rng(3))
+    inked = (line < 255 - 64).any(axis=1)
+    widths = [len(list(group)) for white, group in itertools.groupby(inked) if not white]
+    assert inked[0] and inked[-1] and len(widths) >= len(text.replace(" ", "")) and max(widths) >= 0.7 * 16 * 3 / 8
 
 
 @pytest.mark.slow

@@ -146,6 +146,22 @@ def test_attention_by_hand() -> None:
     torch.testing.assert_close(weights[1, 1, :2], (memory[1, :2] @ query[1, 1]).softmax(0))
 
 
+def test_without_gradients_few_comparisons_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    query, memory, mask = torch.randn(2, 9, 5), torch.randn(2, 4, 6), torch.ones(2, 4, dtype=torch.bool)
+    net = BahdanauAttention(5, 6, 7)
+    sizes: list[int] = []
+    net.score.register_forward_pre_hook(lambda module, inputs: sizes.append(inputs[0].numel()))
+    whole = net(query, net.keys(memory), memory, mask)
+    assert sizes == [2 * 9 * 4 * 7]
+    monkeypatch.setattr("dlhw.layers.attention.MOST", 150)
+    with torch.no_grad():
+        parts = net(query, net.keys(memory), memory, mask)
+    assert max(sizes[1:]) == 2 * 2 * 4 * 7 and sum(sizes[1:]) == sizes[0]
+    for part, expected in zip(parts, whole, strict=True):
+        torch.testing.assert_close(part, expected)
+
+
 def test_monotonic_attention_sums_over_all_paths() -> None:
     """Against the sum over every path, for a word of three phones and four letters."""
     torch.manual_seed(0)

@@ -15,7 +15,7 @@ from dlhw.data.arrays import ArrayData, Split
 from dlhw.data.vocab import Vocab
 from dlhw.decoding import Decode
 from dlhw.errors import UserError
-from dlhw.specs import BOS, EOS, PAD, ImageSpec, TextSpec
+from dlhw.specs import BOS, EOS, FIRST, PAD, ImageSpec, TextSpec
 from dlhw.tasks.transcribe import Transcription, joined, rates
 from dlhw.trainer import SILENCED
 from dlhw.training import build_task
@@ -72,7 +72,7 @@ def losses_by_hand(task: Transcription, split: Split, smoothing: float = 0.0) ->
         with torch.no_grad():
             log_p = log_softmax(task.net.eval()(torch.from_numpy(source[None]), previous)[0].double().numpy(), axis=1)
         for place, symbol in enumerate(row):
-            total -= (1 - smoothing) * log_p[place, symbol] + smoothing * log_p[place].mean()
+            total -= (1 - smoothing) * log_p[place, symbol] + smoothing * log_p[place, [EOS, *range(FIRST, len(log_p[place]))]].mean()
         symbols += len(row)
     return total, symbols
 
@@ -118,6 +118,8 @@ def test_the_validation_has_a_method_of_its_own() -> None:
     data = Drawn()
     assert built(data, "task.decode.method=beam").measured == ("loss", "cer", "wer")
     assert built(data, "task.decode.method=beam", "task.decode.validation=beam", "task.decode.k=2").measured[-1] == "wer@2"
+    assert built(data, "task.decode.method=beam", "task.decode.validation=beam", "task.decode.k=1").measured[-1] == "wer"
+    assert built(data, "task.decode.method=beam").notes == {"decoders": {"val": "greedy", "test": "beam"}}
     for method, names in (("greedy", {"loss", "cer", "wer"}), ("nucleus", {"loss", "cer", "wer", "wer@3"})):
         worker = trainer()
         worker.fit(built(data, "task.decode.method=beam", f"task.decode.validation={method}"), data)
@@ -147,9 +149,23 @@ def test_texts_that_the_decoder_would_cut_are_told(caplog: pytest.LogCaptureFixt
         assert (f"{expected}{longest} symbols" in caplog.text) == told
 
 
-def test_settings_that_are_for_ctc_are_refused() -> None:
-    with pytest.raises(UserError, match=r"task\.decode\.lm_weight=0\.5 is for CTC"):
-        built(Drawn(), "task.decode.lm_weight=0.5")
+def test_settings_that_would_do_nothing_are_refused_before_the_first_epoch() -> None:
+    data = Drawn()
+    with pytest.raises(UserError, match=r"task\.decode\.lm_weight=0\.5 would do nothing"):
+        trainer().fit(built(data, "task.decode.lm_weight=0.5"), data)
+
+
+@pytest.mark.parametrize("model", ["seq2seq", "p2g_best"])
+def test_an_evaluation_encodes_each_batch_once(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = Drawn()
+    task = built(data, f"model={model}", "optim.ema=null")
+    calls = []
+    encode = task.net.encode  # type: ignore[operator]
+    monkeypatch.setattr(task.net, "encode", lambda inputs: (calls.append(len(inputs)), encode(inputs))[1])
+    found = scored(task, data)
+    assert calls == [10, 10, 3]
+    total, symbols = losses_by_hand(task, data.splits["test"])
+    assert found["loss"] == pytest.approx(total / symbols, rel=1e-5)
 
 
 def test_counts_of_parts_of_a_split_add_up() -> None:
@@ -161,6 +177,19 @@ def test_counts_of_parts_of_a_split_add_up() -> None:
     parts = torch.stack([task.counts(output) for output in outputs])
     torch.testing.assert_close(parts.sum(dim=0), task.counts(joined(outputs)))
     assert rates(parts.sum(dim=0), n=3).keys() == {"loss", "cer", "wer", "wer@3"}
+
+
+def test_texts_with_an_infinite_loss_count_in_the_error_rates_alone() -> None:
+    data = Drawn()
+    task = built(data).eval()
+    [batch] = [batch for batches in Drawn(eval_batch_size=23).test_dataloader() for batch in batches]
+    targets, ids, scores, losses, index = task.transcribed(batch, task.net, Decode())
+    whole = rates(task.counts((targets, ids, scores, losses, index)), 1)
+    rest = rates(task.counts(tuple(column[1:] for column in (targets, ids, scores, losses, index))), 1)
+    losses[0] = torch.inf
+    found = rates(task.counts((targets, ids, scores, losses, index)), 1)
+    assert found["loss"] == pytest.approx(rest["loss"]) and found["cer"] == whole["cer"]
+    assert rates(task.counts((targets, ids, scores, losses + torch.inf, index)), 1)["loss"] == torch.inf
 
 
 def test_texts_that_do_not_exist_are_no_candidates() -> None:

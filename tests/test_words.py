@@ -150,7 +150,7 @@ def test_ensemble(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
         (["task.decode.metod=beam"], "task.decode.metod is not a setting of the decoders, which are method, "),
         (["task.decode.width=wide"], "task.decode.width=wide is of the wrong type: int is right"),
         (["task.decode.p=2"], r"task.decode.p=2 is out of range: above 0"),
-        (["optim.lr=1"], "optim.lr=1 is not understood"),
+        (["optim.lr=1"], "no finished run below .* has optim.lr=1: settings of decoders begin with task.decode"),
     ],
 )
 def test_wrong_settings_of_the_decoder(run: Path, words: list[str], told: str) -> None:

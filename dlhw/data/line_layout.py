@@ -1,5 +1,6 @@
 """Which pictures of text lines there are, and what is written on them: a table ``labels.tsv``, or a ``.gt.txt`` beside each picture."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from posixpath import dirname, join, normpath
@@ -9,6 +10,8 @@ from dlhw.data.picture_files import Files
 from dlhw.data.vocab import normalized
 from dlhw.errors import UserError
 from dlhw.randomness import derive
+
+log = logging.getLogger(__name__)
 
 TABLE, TRANSCRIPT = "labels.tsv", ".gt.txt"
 # What stands between the name of a transcript and that of its picture; OCRopus writes the long ones.
@@ -49,7 +52,15 @@ def find_lines(files: Files, normalization: str) -> list[Line]:
         seen[line.path] = line.where
         if not line.text:
             raise UserError(f"{line.where}: the transcript is empty; leave the line out or write what stands on it")
+    told = {base_of(line.path) for line in lines}
+    if untold := [name for name in files.files if (base := base_of(name)) != name and base not in told]:
+        log.warning("%s: %d pictures have no transcript and are left out, the first is %s", files.path, len(untold), untold[0])
     return sorted(lines, key=lambda line: line.path)
+
+
+def base_of(name: str) -> str:
+    """The name of a picture without its ending, which is one of ``PICTURES``; of another file the name as it is."""
+    return name[: -len(max((ending for ending in PICTURES if name.lower().endswith(ending)), key=len, default="")) or None]
 
 
 def _of_table(files: Files, name: str, normalization: str) -> list[Line]:

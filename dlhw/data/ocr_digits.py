@@ -61,7 +61,8 @@ class DigitLinesData(LineArrays):
             chosen = generator.integers(len(labels))
             side = round(h * generator.uniform(0.7, 1.0))
             digit = np.asarray(Image.fromarray(pictures[chosen]).resize((side, side), Image.Resampling.BICUBIC))
-            digit = digit[:, digit.max(axis=0) > 64]  # without the white columns at its sides
+            inked = np.flatnonzero(digit.max(axis=0) > 64)
+            digit = digit[:, inked[0] : inked[-1] + 1]  # without the white columns at its sides
             top = generator.integers(h - side + 1)
             place = ink[top : top + side, right : right + digit.shape[1]]
             np.maximum(place, digit, out=place)

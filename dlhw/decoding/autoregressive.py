@@ -28,12 +28,17 @@ class Writer(Protocol):
 
 def decode(net: Writer, inputs: Any, settings: Decode, index: Tensor | None = None) -> Hypotheses:
     """Texts by ``settings.method``; ``index`` (B,) is what the draws of nucleus sampling depend on, None counts from 0."""
+    return decode_from(net, *net.encode(inputs), settings, index)
+
+
+def decode_from(net: Writer, memory: State, state: State, settings: Decode, index: Tensor | None = None) -> Hypotheses:
+    """As :func:`decode`, of inputs that the network has encoded."""
     match settings.method:
         case "greedy":
-            return _one_by_one(net, inputs, 1, settings.max_symbols, lambda log_p, step: log_p.argmax(dim=1))
+            return _one_by_one(net, memory, state, 1, settings.max_symbols, lambda log_p, step: log_p.argmax(dim=1))
         case "nucleus":
-            return nucleus(net, inputs, settings, index)
-    return beam(net, inputs, settings)
+            return nucleus(net, memory, state, settings, index)
+    return beam(net, memory, state, settings)
 
 
 def log_probabilities(logits: Tensor) -> Tensor:
@@ -43,9 +48,8 @@ def log_probabilities(logits: Tensor) -> Tensor:
     return logits.index_fill(1, never, float("-inf")).log_softmax(dim=1)
 
 
-def _one_by_one(net: Writer, inputs: Any, n: int, max_symbols: int, choose: Callable[[Tensor, int], Tensor]) -> Hypotheses:
+def _one_by_one(net: Writer, memory: State, state: State, n: int, max_symbols: int, choose: Callable[[Tensor, int], Tensor]) -> Hypotheses:
     """n texts of each input that go their own ways: ``choose`` takes log-probabilities (R, V) and the step, and gives ids (R,)."""
-    memory, state = net.encode(inputs)
     memory, state = _repeated(memory, n), _repeated(state, n)
     previous = torch.full((len(state[0]),), BOS, device=state[0].device)
     done, ids, steps = torch.zeros_like(previous, dtype=torch.bool), [], []
@@ -86,7 +90,7 @@ def in_nucleus(p: Tensor, share: float) -> tuple[Tensor, Tensor]:
     return symbols, ranked.masked_fill(before >= share, 0.0)
 
 
-def nucleus(net: Writer, inputs: Any, settings: Decode, index: Tensor | None = None) -> Hypotheses:
+def nucleus(net: Writer, memory: State, state: State, settings: Decode, index: Tensor | None = None) -> Hypotheses:
     """``k`` texts of each input, every symbol drawn from its nucleus; a function of the seed and the input's number alone."""
 
     def draw(log_p: Tensor, step: int) -> Tensor:
@@ -98,14 +102,14 @@ def nucleus(net: Writer, inputs: Any, settings: Decode, index: Tensor | None = N
         place = (reached <= drawn.unsqueeze(1) * reached[:, -1:]).sum(dim=1)
         return symbols.gather(1, place.unsqueeze(1)).squeeze(1)
 
-    return _one_by_one(net, inputs, settings.k, settings.max_symbols, draw)
+    return _one_by_one(net, memory, state, settings.k, settings.max_symbols, draw)
 
 
 def _wide(tensor: Tensor) -> torch.dtype:
     return torch.float32 if tensor.device.type == "mps" else torch.float64
 
 
-def beam(net: Writer, inputs: Any, settings: Decode) -> Hypotheses:
+def beam(net: Writer, memory: State, state: State, settings: Decode) -> Hypotheses:
     """The ``k`` best texts that a search finds which keeps the ``width`` most probable ones, finished or not, after every symbol.
 
     The search ranks by log-probability, the result by log-probability / symbols ** length_power, the end being a symbol; texts that were
@@ -113,7 +117,6 @@ def beam(net: Writer, inputs: Any, settings: Decode) -> Hypotheses:
     otherwise an input is done once its first k are finished.
     """
     width = settings.width
-    memory, state = net.encode(inputs)
     batch, device = len(state[0]), state[0].device
     memory, state = _repeated(memory, width), _repeated(state, width)
     previous = torch.full((batch * width,), BOS, device=device)

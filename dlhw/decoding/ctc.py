@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dlhw.decoding.ngram import NGram
+from dlhw.decoding.ngram import END, NGram
 
 NEVER = float("-inf")
 _FACTOR = 6364136223846793005  # of the hash of a prefix: the multiplier of Knuth's 64-bit generator
@@ -51,8 +51,8 @@ def prefix_beam(
     above their number the result is exact.
 
     Args:
-        model: language model over classes; a text's score is then log p(text | picture) + weight * log p(text) + bonus * symbols, and its
-            prefixes are ranked likewise.
+        model: language model over classes, on the device of ``log_probs``; a text's score is log p(text | picture) + weight * log p(text)
+            + bonus * symbols, and its prefixes are ranked likewise.
 
     Returns:
         classes (B, n, L) and scores (B, n), the best first; -inf and no symbols where there are fewer texts.
@@ -66,19 +66,18 @@ def prefix_beam(
     empty = torch.zeros_like(dead)
     alive = start == 0
     beam = _Beam(start, never, torch.zeros_like(never), empty, empty, torch.where(alive, 1, dead), torch.where(alive, -1, dead))
-    tables = None if model is None or (weight == 0 and bonus == 0) else (model.log_probs.to(device) * weight + bonus, model.next.to(device))
     came_from: list[Tensor] = []
     wrote: list[Tensor] = []
     stays = torch.arange(width, device=device).expand(b, width)
     for step in range(steps):
-        new, source, symbol = _step(beam, log_probs[:, step], tables, dead)
+        new, source, symbol = _step(beam, log_probs[:, step], dead, model, weight, bonus)
         going = (step < lengths)[:, None]
         beam = _Beam(*(torch.where(going, after, before) for after, before in zip(new, beam, strict=True)))
         came_from.append(torch.where(going, source, stays))
         wrote.append(torch.where(going, symbol, 0))
     scores = torch.logaddexp(beam.blank, beam.symbol) + beam.language
-    if model is not None and weight:
-        scores = scores + weight * model.end.to(device)[beam.state]
+    if model is not None:
+        scores = scores + weight * model.log_probs[beam.state, END]
     scores, place = scores.topk(min(n, width), dim=1)
     symbols = []
     for source, symbol in zip(reversed(came_from), reversed(wrote), strict=True):
@@ -88,7 +87,7 @@ def prefix_beam(
     return compact(classes * (scores > NEVER)[:, :, None]), scores
 
 
-def _step(beam: _Beam, frame: Tensor, tables: tuple[Tensor, Tensor] | None, dead: Tensor) -> tuple[_Beam, Tensor, Tensor]:
+def _step(beam: _Beam, frame: Tensor, dead: Tensor, model: NGram | None, weight: float, bonus: float) -> tuple[_Beam, Tensor, Tensor]:
     """One step: the new beam, the place in the old one that each comes from, the symbol it has written or 0. ``frame`` is (B, K)."""
     width, k = beam.last.shape[1], frame.shape[1]
     total = torch.logaddexp(beam.blank, beam.symbol)
@@ -104,20 +103,23 @@ def _step(beam: _Beam, frame: Tensor, tables: tuple[Tensor, Tensor] | None, dead
     symbol[line, child] = torch.logaddexp(symbol[line, child], longer[line, parent, last])
     longer[line, parent, last] = NEVER
     kept = torch.logaddexp(blank, symbol) + beam.language
-    ranked = longer + beam.language[:, :, None]
-    if tables is not None:
-        ranked = ranked + tables[0][beam.state]
+    ranked = longer + (beam.language[:, :, None] + bonus)
+    if model is not None:
+        ranked = ranked + weight * model.log_probs[beam.state]
     scores, chosen = torch.cat([kept, ranked.flatten(1)], dim=1).topk(width, dim=1)
     stays, alive = chosen < width, scores > NEVER
     flat = (chosen - width).clamp(min=0)
     source = torch.where(stays, chosen, flat // k)
     wrote = torch.where(stays, 0, flat % k)
     old = _Beam(*(value.gather(1, source) for value in beam._replace(blank=blank, symbol=symbol)))
+    language, state = old.language + bonus, old.state  # of what has got one more symbol
+    if model is not None:
+        language, state = language + weight * model.log_probs[state, wrote], model.next[state, wrote].long()
     new = _Beam(
         blank=torch.where(stays, old.blank, NEVER),
         symbol=torch.where(stays, old.symbol, longer.flatten(1).gather(1, flat)),
-        language=old.language if tables is None else old.language + torch.where(stays, 0.0, tables[0][old.state, wrote]),
-        state=old.state if tables is None else torch.where(stays, old.state, tables[1][old.state, wrote]),
+        language=torch.where(stays, old.language, language),
+        state=torch.where(stays, old.state, state),
         last=torch.where(stays, old.last, wrote),
         hash=torch.where(alive, torch.where(stays, old.hash, old.hash * _FACTOR + wrote), dead),
         parent=torch.where(alive, torch.where(stays, old.parent, old.hash), dead - dead.shape[1]),

@@ -62,3 +62,8 @@ def _log_likelihoods(log_probs: Tensor, texts: Sequence[Text]) -> Tensor:
     sizes = torch.tensor([len(text) for text in texts], device=device)
     repeated = log_probs[:, None].expand(-1, n, -1).contiguous()
     return -F.ctc_loss(repeated, flat, torch.full((n,), steps, device=device), sizes, blank=0, reduction="none")
+
+
+def mean_of(logits: Sequence[Tensor]) -> Tensor:
+    """The logarithm of the mean of probabilities, of logits (..., V) of each network: (..., V)."""
+    return torch.stack([one.float().log_softmax(dim=-1) for one in logits]).logsumexp(dim=0) - torch.tensor(float(len(logits))).log()

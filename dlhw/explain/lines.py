@@ -9,6 +9,7 @@ Legend: S steps along the line, T letters, H height, W width.
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,7 +72,12 @@ def explain(options: Options) -> None:
     write_table(options.folder / "worst.csv", ("picture", "true", "written", "edits", "probability"), rows)
     captions = [f"{names[row]}\n{references[row]}\n{answers[row]}" for row in worst]
     save(pictures_figure([split.picture(row) for row in worst], captions), options.folder / "worst.png")
-    written = ["confusions.csv", "confusions.png", "worst.csv", "worst.png", *draw(run, split, readings, options)]
+    written = ["confusions.csv", "confusions.png", "worst.csv", "worst.png"]
+    if drawing := over_lines(run, split, readings[: options.lines]):
+        written.append("posteriors.png" if run.task.net.head == "ctc" else "attention.png")
+        save(drawing, options.folder / written[-1])
+    else:
+        print("this network has no attention, so none is drawn")
     print("\n".join(str(options.folder / name) for name in written))
 
 
@@ -85,17 +91,33 @@ def pictures_figure(pictures: Sequence[NDArray[np.uint8]], captions: Sequence[st
     return figure
 
 
-def draw(run: "Run", split: "LineSplit", readings: Sequence[Reading], options: Options) -> list[str]:
-    """Draw, for the first lines, the posteriors of CTC or the attention; the names of the files, none for a decoder without attention."""
+def over_longest_lines(folder: Path, count: int) -> Figure | None:
+    """As :func:`over_lines`, of the longest test lines of a run whose data comes with the project."""
+    from dlhw.data.line_pictures import LineSplit
+    from dlhw.decode import data_of
+    from dlhw.decoding import Decode
+    from dlhw.results import load_run
+    from dlhw.specs import PAD
+
+    run = load_run(folder)
+    split: LineSplit = data_of(run, data_root="").splits["test"]  # type: ignore[assignment]  # what a run on a LineSpec has
+    longest = np.argsort(-(split.targets != PAD).sum(axis=1), kind="stable")[:count]
+    lines = LineSplit.of([split.picture(line).T for line in longest], split.targets[longest])
+    settings = Decode(max_symbols=run.config.task.decode.max_symbols)
+    return over_lines(run, lines, read(run, [lines.picture(line).T for line in range(count)], settings, batch_size=count))
+
+
+def over_lines(run: "Run", split: "LineSplit", readings: Sequence[Reading]) -> Figure | None:
+    """The posteriors of CTC, or the attention, over the first lines, of which there are readings; None for a decoder without attention."""
     import torch
 
     task: Any = run.task
     matrices, pictures, letters = [], [], []
-    for row in range(min(options.lines, len(readings))):
+    for row, reading in enumerate(readings):
         picture = split.picture(row)
         inputs = (torch.from_numpy(picture.copy())[None].to(task.device), torch.tensor([picture.shape[1]], device=task.device))
         prepared = task.prepared(inputs, torch.tensor([row]), train=False)
-        written = [letter for letter, _ in readings[row].letters]
+        written = [letter for letter, _ in reading.letters]
         if task.net.head == "ctc":
             with torch.no_grad():
                 matrix, shown = posteriors(task.evaluated(prepared)[0][0], written, task.vocab.symbols)
@@ -108,12 +130,7 @@ def draw(run: "Run", split: "LineSplit", readings: Sequence[Reading], options: O
         matrices.append(matrix)
         pictures.append(picture)
         letters.append(shown)
-    if not matrices:
-        print("this network has no attention, so none is drawn")
-        return []
-    name = "posteriors.png" if task.net.head == "ctc" else "attention.png"
-    save(over_line_figure(pictures, matrices, letters), options.folder / name)
-    return [name]
+    return over_line_figure(pictures, matrices, letters) if matrices else None
 
 
 def posteriors(logits: Any, written: Sequence[str], symbols: Sequence[str]) -> tuple[NDArray[np.float32], list[str]]:
@@ -126,15 +143,20 @@ def posteriors(logits: Any, written: Sequence[str], symbols: Sequence[str]) -> t
 def over_line_figure(
     pictures: Sequence[NDArray[np.uint8]], matrices: Sequence[NDArray[np.floating]], letters: Sequence[Sequence[str]]
 ) -> Figure:
-    """Each line above its matrix, (letters, S), whose steps stand below the columns that they were made of."""
+    """Each line above its matrix, (letters, S), whose steps stand below the columns that they were made of; all lines to one scale."""
     heights = [part for matrix in matrices for part in (1.0, max(1.0, 0.11 * len(matrix)))]
-    figure = Figure(figsize=(12.0, 0.75 * sum(heights)), layout="constrained")
+    longest = max(picture.shape[1] for picture in pictures)
+    width = min(12.0, 0.75 * longest / pictures[0].shape[0] + 1.0)  # inches; lines that are not very long keep their shape
+    figure = Figure(figsize=(width, 0.75 * sum(heights)), layout="constrained")
     axes = figure.subplots(2 * len(pictures), 1, squeeze=False, height_ratios=heights)[:, 0]
     for above, below, picture, matrix, names in zip(axes[::2], axes[1::2], pictures, matrices, letters, strict=True):
         extent = (0, picture.shape[1], len(matrix) - 0.5, -0.5)
         above.imshow(picture, cmap="gray", vmin=0, vmax=255, aspect="auto", extent=(0, picture.shape[1], 1, 0))
         above.axis("off")
         below.imshow(matrix, cmap="Blues", vmin=0, vmax=1, aspect="auto", extent=extent, interpolation="nearest")
-        below.set_yticks(range(len(names)), ["(space)" if name == " " else name for name in names], fontsize=5, parse_math=False)
+        size = min(8.0, 45 * max(1.0, 0.11 * len(matrix)) / len(matrix))  # points: a row's share of the height
+        below.set_yticks(range(len(names)), ["(space)" if name == " " else name for name in names], fontsize=size, parse_math=False)
         below.set_xticks([])
+        above.set_xlim(0, longest)
+        below.set_xlim(0, longest)
     return figure

@@ -133,15 +133,24 @@ def explain(options: Options) -> None:
     rows = [(" ".join(words[row]), references[row], answers[row], edits[row], f"{spellings[row].probability:.7g}") for row in worst]
     write_table(options.folder / "worst.csv", ("phones", "true", "written", "edits", "probability"), rows)
     written = ["confusions.csv", "confusions.png", "worst.csv"]
-    if draw_attention(run, split.inputs, options):
+    if drawing := attention_of(run, split.inputs[: options.words]):
+        save(drawing, options.folder / "attention.png")
         written.append("attention.png")
     else:
         print("this network has no attention, so none is drawn")
     print("\n".join(str(options.folder / name) for name in written))
 
 
-def draw_attention(run: "Run", inputs: NDArray[np.integer], options: Options) -> bool:
-    """Draw where the network looked in the first words of the split; False where it has no attention."""
+def attention_of_words(folder: Path, words: Sequence[str]) -> Figure | None:
+    """Where the network of a run looks as it spells words in IPA, the phones separated by blanks; None where it has no attention."""
+    from dlhw.results import load_run
+
+    run = load_run(folder)
+    return attention_of(run, Vocab(run.spec.source).array([word.split() for word in words], end=False))
+
+
+def attention_of(run: "Run", words: NDArray[np.integer]) -> Figure | None:
+    """Where the network looked as it spelt words greedily, ids of phones (N, S); None where it has no attention."""
     import torch
 
     from dlhw.decoding import Decode
@@ -149,13 +158,12 @@ def draw_attention(run: "Run", inputs: NDArray[np.integer], options: Options) ->
 
     task: Any = run.task
     phones, letters = Vocab(run.spec.source), Vocab(run.spec.target)
-    source = torch.from_numpy(inputs[: options.words]).to(task.device)
+    source = torch.from_numpy(words).to(task.device)
     ids = task.head.decode(task.evaluated, source, Decode(max_symbols=run.config.task.decode.max_symbols)).ids[:, 0]
     weights = attention_weights(task.evaluated, source, ids)
     if weights is None:
-        return False
+        return None
     columns = [[phones.decode([number]) for number in row if number != PAD] for row in source.tolist()]
     rows = [[letters.decode([number]) or "-" for number in row if number != PAD] for row in ids.tolist()]
     matrices = [matrix[: len(row), : len(column)] for matrix, row, column in zip(weights, rows, columns, strict=True)]
-    save(attention_figure(matrices, columns, rows), options.folder / "attention.png")
-    return True
+    return attention_figure(matrices, columns, rows)

@@ -3,7 +3,10 @@
 Legend: B batch, T queries, S places of the memory, Q width of a query, M width of the memory, A width of the comparison.
 """
 
+import torch
 from torch import Tensor, nn
+
+MOST = 2**24  # values that a comparison of queries and places may have at once where nothing is differentiated
 
 
 class BahdanauAttention(nn.Module):
@@ -31,8 +34,10 @@ class BahdanauAttention(nn.Module):
         Returns:
             (B, T, M), and weights (B, T, S) whose rows sum to 1.
         """
-        summed = self.of_query(query).unsqueeze(2) + keys.unsqueeze(1)  # (B, T, S, A)
-        return attend(self.score(summed.tanh()).squeeze(-1), memory, mask)
+        queries = self.of_query(query)
+        at_once = query.shape[1] if torch.is_grad_enabled() else max(1, MOST // keys.numel())
+        sums = (part.unsqueeze(2) + keys.unsqueeze(1) for part in queries.split(at_once, dim=1))  # (B, T, S, A)
+        return attend(torch.cat([self.score(part.tanh()).squeeze(-1) for part in sums], dim=1), memory, mask)
 
 
 class DotAttention(nn.Module):

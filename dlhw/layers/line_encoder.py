@@ -1,7 +1,8 @@
 """From pictures of text lines to a sequence of states: convolutions and poolings, then LSTMs in both directions.
 
 What comes out for a line depends on nothing beyond its width: after each convolution the columns there are set to zero again, which
-is what the padding of a convolution holds as well, and no LSTM reads beyond the end of a line.
+is what the padding of a convolution holds as well, and no LSTM reads beyond the end of a line. In training, the statistics of the batch
+normalization do see the padding, as they see the neighbours in the batch; with lines of like width in a batch there is little of it.
 
 Legend: B batch, H height, W width, C channels, S steps along the line, D width of a state.
 """

@@ -7,15 +7,17 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from dlhw.decoding.vote import mean_of
 from dlhw.errors import UserError
 from dlhw.models.seq2seq import State
 
 
 class Ensemble(nn.Module):
-    """The mean of the probabilities of networks with the same head, which must know the same symbols."""
+    """Networks with the same head, which must know the same symbols. Of those that write symbol by symbol it is the mean of their
+    probabilities; those with CTC vote, see :class:`dlhw.tasks.heads.ctc.CTC`, which asks each of ``members``.
+    """
 
     def __init__(self, members: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -42,19 +44,16 @@ class Ensemble(nn.Module):
             states.append(after)
         return mean_of(logits), sum(states, ()), None
 
-    def forward(self, *inputs: Any) -> Any:
-        """Log-probabilities, with the lengths of the first network where it gives lengths, as those with CTC do."""
-        outputs = [net(*inputs) for net in self.members]
-        if isinstance(outputs[0], tuple):
-            return mean_of([logits for logits, _ in outputs]), outputs[0][1]
-        return mean_of(outputs)
+    def forced(self, previous: Tensor, state: State, memory: State) -> Tensor:
+        """All symbols at once: the ids before each, (B, T) -> log-probabilities (B, T, V)."""
+        parts = zip(self.members, _cut(state, self._states), _cut(memory, self._memories), strict=True)
+        return mean_of([net.forced(previous, of_state, of_memory) for net, of_state, of_memory in parts])
+
+    def forward(self, inputs: Any, previous: Tensor) -> Tensor:
+        memory, state = self.encode(inputs)
+        return self.forced(previous, state, memory)
 
 
 def _cut(tensors: State, sizes: Sequence[int]) -> list[State]:
     ends = itertools.accumulate(sizes, initial=0)
     return [tensors[begin:end] for begin, end in itertools.pairwise(ends)]
-
-
-def mean_of(logits: Sequence[Tensor]) -> Tensor:
-    """The logarithm of the mean of probabilities, of E logits (..., V): (..., V)."""
-    return torch.stack([one.float().log_softmax(dim=-1) for one in logits]).logsumexp(dim=0) - torch.tensor(float(len(logits))).log()

@@ -63,9 +63,13 @@ class OCRSeq2Seq(nn.Module):
         logits, state, weights = self.decoder(previous.unsqueeze(1), state, memory)
         return logits[:, 0], state, None if weights is None else weights[:, 0]
 
+    def forced(self, previous: Tensor, state: State, memory: State) -> Tensor:
+        """All symbols at once: the ids before each, (B, T) -> logits (B, T, V)."""
+        return self.decoder(previous, state, memory)[0]
+
     def forward(self, inputs: tuple[Tensor, Tensor], previous: Tensor) -> Tensor:
         memory, state = self.encode(inputs)
-        return self.decoder(previous, state, memory)[0]
+        return self.forced(previous, state, memory)
 
 
 def places(states: Tensor) -> Tensor:

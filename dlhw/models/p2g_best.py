@@ -89,8 +89,9 @@ class MonotonicSeq2Seq(nn.Module):
         log_p = (place.unsqueeze(2) + emission).logsumexp(dim=1)
         return log_p, (hidden.squeeze(0), cell.squeeze(0), place, emission), place.exp()
 
-    def forward(self, inputs: Any, previous: Tensor) -> Tensor:
-        memory, (hidden, cell, path, _) = self.encode(inputs)
+    def forced(self, previous: Tensor, state: State, memory: State) -> Tensor:
+        """All letters at once: the ids before each, (B, T) -> log-probabilities (B, T, V)."""
+        hidden, cell, path, _ = state
         outputs, _ = self.lstm(self._embedded(self._dropped(previous)), (hidden.unsqueeze(0), cell.unsqueeze(0)))  # (B, T, H)
         outputs = self.dropout(outputs)
         jumps = self._jumps(outputs, memory)  # (B, T, S)
@@ -102,6 +103,10 @@ class MonotonicSeq2Seq(nn.Module):
             places.append(self._moved(path, jumps[:, step]))
             path = (places[-1] + written[:, step]).log_softmax(dim=1)
         return (torch.stack(places, dim=1).unsqueeze(3) + emission).logsumexp(dim=2)
+
+    def forward(self, inputs: Any, previous: Tensor) -> Tensor:
+        memory, state = self.encode(inputs)
+        return self.forced(previous, state, memory)
 
     def _jumps(self, outputs: Tensor, memory: State) -> Tensor:
         """Scores of every phone as the next one, of decoder outputs (B, T, H): (B, T, S), -inf where there is padding."""

@@ -3,9 +3,10 @@
 Legend: B batch, S symbols of the source, T symbols of the target, V ids of the target, H hidden width of the decoder, M width of the
 encoder's outputs.
 
-A network that writes symbol by symbol has ``head = "autoregressive"``, ``forward(inputs, previous)`` for the training, where all
-symbols before are known, and for decoding ``encode(inputs) -> memory, state`` and ``step(previous, state, memory)``. ``memory`` and
-``state`` are tuples of tensors with the batch along the first axis, so that a decoder can repeat and reorder hypotheses.
+A network that writes symbol by symbol has ``head = "autoregressive"``, ``encode(inputs) -> memory, state``, then for decoding
+``step(previous, state, memory)``, and ``forced(previous, state, memory)`` where all symbols before are known; ``forward(inputs, previous)``
+is both, for the training. ``memory`` and ``state`` are tuples of tensors with the batch along the first axis, so that a decoder can
+repeat and reorder hypotheses.
 """
 
 from typing import Any
@@ -142,6 +143,10 @@ class Seq2Seq(nn.Module):
         logits, state, weights = self.decoder(previous.unsqueeze(1), state, memory)
         return logits[:, 0], state, None if weights is None else weights[:, 0]
 
+    def forced(self, previous: Tensor, state: State, memory: State) -> Tensor:
+        """All symbols at once: the ids before each, (B, T) -> logits (B, T, V)."""
+        return self.decoder(previous, state, memory)[0]
+
     def forward(self, inputs: Any, previous: Tensor) -> Tensor:
         memory, state = self.encode(inputs)
-        return self.decoder(previous, state, memory)[0]
+        return self.forced(previous, state, memory)

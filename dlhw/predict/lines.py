@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dlhw.atomic_file import replacing, write_text
-from dlhw.data.line_layout import PICTURES, TABLE, TRANSCRIPT
+from dlhw.data.line_layout import TABLE, TRANSCRIPT, base_of
 from dlhw.data.line_pictures import LineSplit, line_columns
 from dlhw.data.picture_files import FORMATS, Files, reason
 from dlhw.errors import UserError
 from dlhw.predict import options as common
+from dlhw.predict.decoder import given_settings, told
 from dlhw.predict.pictures import open_input
 
 if TYPE_CHECKING:
@@ -33,8 +34,12 @@ class Options(common.Options):
     """``input`` is a picture of a line, or a folder, .zip or .tar of them; transcripts and tables that lie there are passed over."""
 
     batch_size: int = 32  # lines at once; changes the speed only
-    method: str = "greedy"  # greedy | beam; of an attention decoder also nucleus
-    width: int = 10  # beam: hypotheses that are kept
+    method: str | None = None  # greedy | beam; of an attention decoder also nucleus; default of this and the next: as the run was tested
+    width: int | None = None  # beam: hypotheses that are kept
+    length_power: float | None = None  # beam of an attention decoder: ranked by log-probability / symbols ** length_power
+    lm_weight: float | None = None  # beam of CTC: weight of log p(text) by an n-gram model of the training texts; 0: none
+    lm_order: int | None = None  # of that model: letters of an n-gram
+    symbol_bonus: float | None = None  # beam of CTC: added to the score for each symbol of a text
     beside: bool = False  # write NAME.txt beside each picture NAME.png as well, in the place of an older one
 
     def __post_init__(self) -> None:
@@ -89,15 +94,14 @@ def decode_files(files: Files, names: Sequence[str], height: int, border: int) -
 
 
 def texts_beside(names: Sequence[str]) -> dict[str, str]:
-    """Picture -> the .txt beside it, which has its name without the ending that :data:`dlhw.data.line_layout.PICTURES` knows.
+    """Picture -> the .txt beside it, which has its name without the ending (see :func:`dlhw.data.line_layout.base_of`).
 
     Raises:
         UserError: two pictures would share a .txt, or one would replace a transcript.
     """
     pictures: dict[str, str] = {}
     for name in names:
-        ending = max((ending for ending in PICTURES if name.lower().endswith(ending)), key=len, default="")
-        text = name[: len(name) - len(ending)] + ".txt"
+        text = f"{base_of(name)}.txt"
         if text in pictures:
             raise UserError(
                 f"beside=true: {pictures[text]} and {name} would both be read into {text}; pictures of different names are right"
@@ -114,8 +118,8 @@ def predict(options: Options) -> bool:
     """Write the CSV; returns whether every file was a picture.
 
     Raises:
-        UserError: no finished run, missing input, not one picture, a method that is not for the network, an output that cannot be written,
-            two texts for one file.
+        UserError: no finished run, missing input, not one picture, settings of the decoder that are not for the network, an output that
+            cannot be written, two texts for one file.
     """
     from dlhw.results import load_run
 
@@ -127,8 +131,7 @@ def predict(options: Options) -> bool:
         beside = texts_beside(names) if options.beside else {}
         run = load_run(options.run, options.device)
         task: LineTranscription = run.task  # type: ignore[assignment]  # what a run on a LineSpec holds
-        settings = replace(task.decode, method=options.method, width=options.width, k=1, lm_weight=0.0)  # the language model is not stored
-        task.head.check(settings)
+        settings = replace(given_settings(run, options), k=1)
         lines = dict(decode_files(files, names, run.spec.height, run.spec.border))
     if not lines:
         raise UserError(f"input={options.input}: no file is readable as a picture, so nothing was written")
@@ -146,5 +149,5 @@ def predict(options: Options) -> bool:
     if len(lines) <= 10:
         for name, reading in zip(lines, readings, strict=True):
             print(f"{name}: {reading.text} ({reading.probability:.3f})")
-    print(f"{options.output}: {len(lines)} of {len(names)} files")
+    print(f"{options.output}: {len(lines)} of {len(names)} files, read by {told(task, settings)}")
     return len(lines) == len(names)

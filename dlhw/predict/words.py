@@ -4,7 +4,7 @@ import csv
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from dlhw.atomic_file import replacing
 from dlhw.data.vocab import Vocab, normalized
 from dlhw.errors import UserError
 from dlhw.predict import options as common
+from dlhw.predict.decoder import given_settings, told
 
 if TYPE_CHECKING:
     from dlhw.decoding import Decode
@@ -28,9 +29,10 @@ class Options(common.Options):
     Phones are separated by blanks; in a word without blanks the longest phones that the network knows are taken, from left to right.
     """
 
-    method: str = "beam"  # greedy | beam | nucleus
-    width: int = 10  # beam: hypotheses that are kept
-    k: int = 3  # spellings of each word
+    method: str | None = "beam"  # greedy | beam | nucleus
+    width: int | None = None  # beam: hypotheses that are kept; default of this and the next: as the run was tested
+    length_power: float | None = None  # beam: ranked by log-probability / symbols ** length_power
+    k: int | None = None  # spellings of each word, by beam or nucleus
 
     def __post_init__(self) -> None:
         if not os.path.exists(self.input) and Path(self.input).suffix in (".txt", ".tsv", ".csv"):
@@ -115,7 +117,7 @@ def predict(options: Options) -> bool:
     known = Vocab(run.spec.source)
     phones = [phones_of(word, known, run.spec.normalization) for word in words]
     task: Transcription = run.task  # type: ignore[assignment]  # what a run on a TextSpec holds
-    settings = replace(task.decode, method=options.method, width=options.width, k=options.k)
+    settings = given_settings(run, options)
     unknown = known.unseen(phones)
     if unknown:
         listed = ", ".join(f"{phone} ({count})" for phone, count in unknown.items())
@@ -133,5 +135,5 @@ def predict(options: Options) -> bool:
             table.writerow([word, " ".join(of_word), answer, f"{spelling.probability:.7g}", letters, " ".join(spelling.texts[1:])])
             if len(kept) <= 10:
                 print(f"{word}: {answer} ({spelling.probability:.3f})")
-    print(f"{options.output}: {len(kept)} of {len(words)} words")
+    print(f"{options.output}: {len(kept)} of {len(words)} words, spelt by {told(task, settings)}")
     return len(kept) == len(words) and not unknown

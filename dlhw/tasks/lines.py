@@ -12,13 +12,14 @@ from torch import Tensor, nn
 
 from dlhw.data.line_augment import LineAugment
 from dlhw.data.line_pictures import LineSplit
-from dlhw.decoding.ngram import NGram
 from dlhw.errors import UserError
-from dlhw.specs import FIRST, LineSpec, wants
-from dlhw.tasks.heads.ctc import CTC, SHIFT, steps_needed
+from dlhw.specs import LineSpec, wants
+from dlhw.tasks.heads.ctc import CTC, steps_needed
 from dlhw.tasks.transcribe import Transcription
 
 log = logging.getLogger(__name__)
+
+MOST_GROUPS = 100  # that are measured on their own; more of them are no books
 
 
 class LineTranscription(Transcription):
@@ -43,14 +44,28 @@ class LineTranscription(Transcription):
         self.attach(data)
 
     def attach(self, data: Any, split: str = "test") -> None:
-        """Learn the language of the training texts, where ``task.decode.lm_weight`` asks for it; note whose the lines of ``split`` are."""
+        """Take the training texts, for a language model, and whose the lines of ``split`` are."""
         self.lines = data.splits[split]
         if isinstance(self.head, CTC):
-            self.head.language = None
-            if self.decode.lm_weight or self.decode.symbol_bonus:
-                targets = data.splits["train"].targets.tolist()
-                texts = [[symbol - SHIFT for symbol in row if symbol >= FIRST] for row in targets]
-                self.head.language = NGram(texts, self.spec.outputs - SHIFT, self.decode.lm_order)
+            self.head.learn(data.splits["train"].targets)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        if isinstance(self.head, CTC) and self.head.texts is not None:
+            checkpoint["texts"] = torch.from_numpy(self.head.texts)  # so that a finished run can be used with a language model
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        if isinstance(self.head, CTC) and "texts" in checkpoint:
+            self.head.learn(checkpoint["texts"].numpy())
+
+    def parts(self, index: Tensor) -> dict[str, Tensor]:
+        groups = np.array(self.lines.groups)
+        names = np.unique(groups)
+        if not 1 < len(names) <= MOST_GROUPS:
+            return {}
+        of_sample = groups[index.cpu().numpy()]
+        return {str(name): torch.from_numpy(of_sample == name).to(index.device) for name in names}
 
     def keep_predictions(self, collected: tuple[Tensor, ...]) -> None:
         super().keep_predictions(collected)

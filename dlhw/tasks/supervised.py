@@ -70,6 +70,11 @@ class SupervisedTask(L.LightningModule):
         """The names of what :meth:`metrics_of` gives for the validation split, one of which is monitored."""
 
     @property
+    def notes(self) -> dict[str, Any]:
+        """What ``result.json`` says of how the metrics were taken."""
+        return {}
+
+    @property
     def evaluated(self) -> nn.Module:
         """The network that is scored and used: the averaged copy where there is one."""
         return self.average.module if self.average else self.net

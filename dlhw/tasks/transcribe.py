@@ -19,7 +19,7 @@ from dlhw.decoding import Decode
 from dlhw.edit_distance import Edits, count_edits
 from dlhw.ranges import check_shares
 from dlhw.specs import PAD
-from dlhw.tasks.heads import head_of
+from dlhw.tasks.heads import check, head_of
 from dlhw.tasks.heads.autoregressive import Autoregressive
 from dlhw.tasks.supervised import SupervisedTask
 
@@ -50,10 +50,16 @@ class Transcription(SupervisedTask):
         check_shares("task.module", label_smoothing=label_smoothing)
         self.head, self.vocab = head_of(net), Vocab(spec.target)
         self.decode, self.label_smoothing = Decode(**(decode or {})), label_smoothing
-        self.head.check(self.decode)
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        return {"decoders": {"val": self.decode.validation, "test": self.decode.method}}
 
     def setup(self, stage: str) -> None:
-        if stage == "fit" and isinstance(self.head, Autoregressive):
+        if stage != "fit":
+            return
+        check(self.head, self.decode)  # not of a finished run that is loaded: it may be older than a refusal
+        if isinstance(self.head, Autoregressive):
             for split, texts in self.trainer.datamodule.splits.items():  # type: ignore[attr-defined]
                 warn_of_cut_texts(texts.targets, self.decode.max_symbols, split)
 
@@ -79,8 +85,8 @@ class Transcription(SupervisedTask):
         """Of each text of a batch: targets (B, T), ids (B, n, T'), scores (B, n), loss (B,), index (B,)."""
         inputs, targets, index = batch
         targets, inputs = trimmed(targets), self.prepared(inputs, index, train=False)
-        hypotheses = self.head.decode(net, inputs, settings, index)
-        return targets, hypotheses.ids, hypotheses.scores, self.head.losses(net, inputs, targets), index
+        hypotheses, losses = self.head.evaluate(net, inputs, targets, settings, index)
+        return targets, hypotheses.ids, hypotheses.scores, losses, index
 
     def _take(self, split: str) -> tuple[Tensor, ...]:
         columns = joined(self._collected[split])
@@ -89,23 +95,43 @@ class Transcription(SupervisedTask):
 
     @property
     def measured(self) -> tuple[str, ...]:
-        return ("loss", "cer", "wer", *([f"wer@{self.decode.k}"] if self.decode.validation != "greedy" else []))
+        several = self.decode.validation != "greedy" and self.decode.k > 1
+        return ("loss", "cer", "wer", *([f"wer@{self.decode.k}"] if several else []))
 
     def metrics_of(self, collected: tuple[Tensor, ...], split: str) -> dict[str, Tensor]:
         counts = self.counts(collected)
         counts = self.trainer.strategy.reduce(counts, reduce_op="sum")  # over the devices, each with its part of the split
         found = rates(counts, n=collected[1].shape[1])
+        if split == "test":  # on one device, so whole
+            found |= self.rates_of_parts(collected)
         return {name: counts.new_tensor(value) for name, value in found.items()}
 
+    def rates_of_parts(self, collected: tuple[Tensor, ...]) -> dict[str, float]:
+        """Error rates of each of the :meth:`parts` of a split as ``cer:PART``, from its joined outputs."""
+        found: dict[str, float] = {}
+        for part, rows in self.parts(collected[-1]).items():
+            of_part = rates(self.counts(tuple(column[rows] for column in collected)), n=collected[1].shape[1])
+            found |= {f"{name}:{part}": of_part[name] for name in ("cer", "wer")}
+        return found
+
+    def parts(self, index: Tensor) -> dict[str, Tensor]:
+        """Parts of the test split that are measured on their own: name -> which of the samples ``index`` (N,) are in it, bool (N,)."""
+        return {}
+
     def counts(self, collected: tuple[Tensor, ...]) -> Tensor:
-        """What :func:`rates` needs of the joined outputs of a split, or of a part of it; counts of parts add up: (7,)."""
+        """What :func:`rates` needs of the joined outputs of a split, or of a part of it; counts of parts add up: (7,).
+
+        A text with an infinite loss, as that of a line which is too short for it under CTC, counts in the error rates alone.
+        """
         targets, ids, scores, losses, _ = collected
         references = self.texts(targets)
         if empty := sum(not reference for reference in references):
             log.warning("%d references are empty; what is written in their place counts as edits", empty)
         edits = astuple(count_edits(references, self.candidates(ids, scores)))
         dtype = torch.float32 if losses.device.type == "mps" else torch.float64
-        return torch.tensor([*edits, float(losses.double().sum()), int((targets != PAD).sum())], device=losses.device, dtype=dtype)
+        there = ~losses.isinf()
+        loss, symbols = float(losses[there].to(dtype).sum()), int((targets[there] != PAD).sum())
+        return torch.tensor([*edits, loss, symbols], device=losses.device, dtype=dtype)
 
     def texts(self, ids: Tensor) -> list[str]:
         """The texts of ids (N, T), in the Unicode form of the data."""
@@ -156,5 +182,5 @@ def rates(counts: Tensor, n: int) -> dict[str, float]:
     """Metrics of :meth:`Transcription.counts`; ``n``: hypotheses of each text."""
     *parts, loss, symbols = counts.tolist()
     edits = Edits(*map(int, parts))
-    values = {"loss": loss / symbols, "cer": edits.cer, "wer": edits.wer}
+    values = {"loss": loss / symbols if symbols else float("inf"), "cer": edits.cer, "wer": edits.wer}
     return values | ({f"wer@{n}": edits.wer_at_k} if n > 1 else {})

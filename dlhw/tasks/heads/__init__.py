@@ -1,5 +1,7 @@
 """How a network's outputs become a loss and texts: by CTC, or symbol by symbol."""
 
+from collections.abc import Collection, Sequence
+from dataclasses import fields, replace
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -11,12 +13,11 @@ from dlhw.errors import UserError
 class Head(Protocol):
     """What :class:`dlhw.tasks.transcribe.Transcription` asks of a head, which has no weights. ``inputs`` are whatever the network takes."""
 
-    def check(self, settings: Decode) -> None:
-        """Refuse settings that this head has no use for.
+    kind: str  # what its networks are called
+    methods: Sequence[str]  # of those in dlhw.decoding.METHODS
 
-        Raises:
-            UserError: one of them asks for something; names it.
-        """
+    def used(self, settings: Decode) -> frozenset[str]:
+        """The names of the settings that count under ``settings.method``."""
 
     def losses(self, net: nn.Module, inputs: Any, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         """The loss of each text in nats, summed over its symbols: (B,). ``targets`` are int64 (B, T): ids, end, padding.
@@ -30,6 +31,58 @@ class Head(Protocol):
 
         ``index`` int64 (B,): the number of each input, on which the draws of nucleus sampling depend; None counts from 0.
         """
+
+    def evaluate(
+        self, net: nn.Module, inputs: Any, targets: Tensor, settings: Decode, index: Tensor | None = None
+    ) -> tuple[Hypotheses, Tensor]:
+        """Texts and losses, as :meth:`decode` and :meth:`losses` give them, with the inputs read once."""
+
+
+def check(head: Head, settings: Decode) -> None:
+    """Refuse what would do nothing in a training: settings that neither the method of the test nor that of the validation looks at.
+
+    ``max_symbols`` may always be set: a task does it for all of its networks.
+
+    Raises:
+        UserError: one of them is not at its default, or the head lacks the method; names it.
+    """
+    changed = [field.name for field in fields(settings) if getattr(settings, field.name) != field.default]
+    of_validation = replace(settings, method=settings.validation)
+    used = used_by(head, settings) | used_by(head, of_validation, "validation") | {"method", "validation", "max_symbols"}
+    refuse(head, settings, [name for name in changed if name not in used])
+
+
+def check_given(head: Head, settings: Decode, given: Collection[str]) -> None:
+    """Refuse what would do nothing when a finished run is decoded: names of settings that were asked for.
+
+    Raises:
+        UserError: the method does not look at one of them, or the head lacks the method; names it.
+    """
+    used = used_by(head, settings) | {"method"}
+    refuse(head, settings, [name for name in given if name not in used])
+
+
+def used_by(head: Head, settings: Decode, key: str = "method") -> frozenset[str]:
+    """The settings that count; ``key`` is what the method was given as.
+
+    Raises:
+        UserError: the head lacks the method.
+    """
+    if settings.method not in head.methods:
+        raise UserError(f"task.decode.{key}={settings.method} is not for {head.kind}: {' or '.join(head.methods)} is right")
+    return head.used(settings)
+
+
+def refuse(head: Head, settings: Decode, unused: Sequence[str]) -> None:
+    """Raises:
+    UserError: there is an unused one; tells which settings count.
+    """
+    for name in unused:
+        asked = [field.name for field in fields(settings) if field.name in head.used(settings)]
+        raise UserError(
+            f"task.decode.{name}={getattr(settings, name)} would do nothing: {head.kind} with method={settings.method} "
+            f"takes {', '.join(asked) or 'no further settings'}"
+        )
 
 
 def head_of(net: nn.Module) -> Head:
