@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from benchmarks import ocr, startup, throughput
+from benchmarks import ocr, rna, startup, throughput
 from dlhw.hardware import computes_bf16, device_name
 
 RESULTS = Path(__file__).parent / "results.md"
@@ -18,7 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="turns of each pair")
     parser.add_argument("--seconds", type=float, default=8.0, help="timed seconds of each turn")
-    parser.add_argument("--only", choices=("throughput", "ocr", "startup"))
+    parser.add_argument("--only", choices=("throughput", "rna", "ocr", "startup"))
     options = parser.parse_args()
     cpu = torch.device("cpu")
     auto = "bf16-mixed" if computes_bf16(cpu) else "32-true"
@@ -35,6 +35,8 @@ def main() -> None:
             rows.append(throughput.measure(pair, options.rounds, options.seconds))
             print(rows[-1], flush=True)
         parts.append("## Training throughput\n\n" + _table(rows))
+    if options.only in (None, "rna"):
+        parts.append("## RNA probes\n\n" + _table(rna.measure(options.rounds, auto)))
     if options.only in (None, "ocr"):
         parts.append("## Text lines\n\n" + _table(ocr.measure(options.rounds)))
     if options.only in (None, "startup"):

@@ -4,7 +4,6 @@ Lines are random, with widths like those of printed books at the height of ``tas
 """
 
 import math
-import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from benchmarks.turns import rates, row
 from dlhw.config import CONF
 from dlhw.data.line_pictures import LineSplit
 from dlhw.data.lines import LineArrays
@@ -96,10 +96,10 @@ def plain() -> Iterator[int]:
     lines = data()
     split = lines.splits["train"]
     samples = []
-    for row in range(LINES):
+    for number in range(LINES):
         file = BytesIO()
-        Image.fromarray(split.picture(row).copy()).save(file, "PNG")
-        ids = split.targets[row]
+        Image.fromarray(split.picture(number).copy()).save(file, "PNG")
+        ids = split.targets[number]
         samples.append((file.getvalue(), torch.from_numpy(ids[ids >= 4].astype(np.int64) - 3)))
 
     def collate(batch: list[tuple[bytes, Tensor]]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -146,15 +146,7 @@ def _plus(a: float, b: float) -> float:
 
 def training(rounds: int) -> dict[str, object]:
     """Lines per second of a training step, turn by turn."""
-    loops = [ours(), plain()]
-    rates: list[list[float]] = [[], []]
-    for turn in range(-1, rounds):  # the first is a warm-up
-        for which in (0, 1) if turn % 2 == 0 else (1, 0):
-            begin = time.perf_counter()
-            lines = sum(next(loops[which]) for _ in range(STEPS_A_TURN))
-            if turn >= 0:
-                rates[which].append(lines / (time.perf_counter() - begin))
-    return _row("crnn_ctc: training, lines/s (ours / padded batches)", rates, 1)
+    return row("crnn_ctc: training, lines/s (ours / padded batches)", rates([ours(), plain()], STEPS_A_TURN, rounds))
 
 
 def decoding(rounds: int) -> list[dict[str, object]]:
@@ -172,20 +164,8 @@ def decoding(rounds: int) -> list[dict[str, object]]:
                 decode()
                 if turn >= 0:
                     times[which].append((time.perf_counter() - begin) / count * 1000)
-        rows.append(_row(f"prefix beam, ms a line, {lines} at once (ours / dictionaries)", times, -1))
+        rows.append(row(f"prefix beam, ms a line, {lines} at once (ours / dictionaries)", times, -1))
     return rows
-
-
-def _row(what: str, values: list[list[float]], sign: int) -> dict[str, object]:
-    ratios = [(a / b) ** sign for a, b in zip(*values, strict=True)]
-    return {
-        "what": what,
-        "ours": round(statistics.median(values[0]), 1),
-        "peer": round(statistics.median(values[1]), 1),
-        "times faster": round(statistics.median(ratios), 2),
-        "least": round(min(ratios), 2),
-        "most": round(max(ratios), 2),
-    }
 
 
 def measure(rounds: int) -> list[dict[str, object]]:

@@ -32,6 +32,11 @@ def identity(one: str, other: str) -> float:
     return equal / min(len(one), len(other))
 
 
+def most_alike(one: str, others: Sequence[str]) -> int:
+    """Which of the others has the largest identity with ``one``; the first where several have."""
+    return max(range(len(others)), key=lambda number: identity(one, others[number]))
+
+
 def clusters(sequences: Sequence[str], threshold: float, proteins: Sequence[str] = ()) -> list[int]:
     """The number of each sequence's cluster: sequences at or above the threshold are linked, and a cluster is all that hangs together.
 

@@ -96,7 +96,7 @@ def finish_result(
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         "data": data.checksums,
         "spec": spec_to_dict(data.spec),
-        "notes": dict(data.notes),
+        "notes": {**data.notes, **task.notes},
         "started": (read_result(folder) or {}).get("started"),
         "finished": _now(),
     }
@@ -131,7 +131,7 @@ def _now() -> str:
 
 def _git() -> str | None:
     """The commit of this source tree, with ``+`` where it has been changed since; None outside a repository."""
-    here = Path(__file__).parent
+    here = Path(__file__).resolve().parent
     try:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
         changed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", "dlhw", "conf"], cwd=here.parent).returncode

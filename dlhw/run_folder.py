@@ -23,6 +23,7 @@ from dlhw.errors import UserError
 
 RESULT, CONFIG, METRICS, PREDICTIONS, LOG = "result.json", "config.yaml", "metrics.csv", "predictions.npz", "log.txt"
 MOST_WRONG = "most_wrong.png"  # of a classified test split
+EXPLAINED = "explain"  # folder in a run's: what python -m dlhw.explain has found
 DECODED = "decoded"  # folder in a run's: what python -m dlhw.decode has scored; beside runs: that of their ensembles
 LOCK = ".lock"
 LAST, BEST = "checkpoints/last.ckpt", "checkpoints/best.ckpt"

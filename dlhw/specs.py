@@ -72,6 +72,11 @@ class SequenceSpec:
         """Number of values that the network gives per sequence."""
         return len(self.proteins)
 
+    def with_unseen(self, proteins: Sequence[str], **known: Sequence[str]) -> "SequenceSpec":
+        """This spec with further proteins of which no label was seen, after its own; ``known``: their ``amino_acids`` or ``embeddings``."""
+        told: dict[str, Any] = {what: (*getattr(self, what), *values) for what, values in known.items()}
+        return SequenceSpec(self.length, (*self.proteins, *proteins), unseen=(*self.unseen, *proteins), **told)
+
 
 def pack_vector(vector: Sequence[float]) -> str:
     """A vector as text, 32 bits a number, so that a spec with many stays readable."""

@@ -16,7 +16,8 @@ from dlhw.data.rna import decode, encode
 from dlhw.errors import UserError
 from dlhw.explain import sequences_kmers as kmers
 from dlhw.explain.sequences import Options, Report, explain_kmers
-from dlhw.explain.sequences_filters import find_filters, meme
+from dlhw.explain.sequences_filters import find_filters
+from dlhw.explain.sequences_motifs import meme
 from dlhw.explain.sequences_network import Network
 from dlhw.layers.masked import BatchNorm
 from dlhw.models.multirbp import MultiRBP

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from harness import composed, result
 
 from dlhw.errors import UserError
 from dlhw.report.few_shot import ADAPTED, SCRATCH, Scores, few_shot, main, scores
+from dlhw.report.runs import Record, load_records
 from dlhw.run_files import read_config
 
 SMALL = ("task.data.probes=400", "model.filters=8", "model.width=8", "model.hidden=[8]", "trainer.accelerator=cpu", "trainer.max_epochs=1")
@@ -26,8 +26,8 @@ def test_a_sweep_from_scratch_and_from_a_network_of_others(shell, capsys):
     assert "4 runs: 0 trained, 4 skipped" in shell.run("-m", *grid, "task.data.train_probes=50,150", "seed=0", *SMALL)
     folder = shell.folder / "outputs" / "rbp" / "few_shot"
     assert len([*folder.iterdir()]) == 4
-    assert scores(folder).title == "SIM02 (simulated)"
-    found = scores(folder).values
+    assert scores(load_records(folder)).title == "SIM02 (simulated)"
+    found = scores(load_records(folder)).values
     assert {way: sorted(values) for way, values in found.items()} == {SCRATCH: [50, 150], ADAPTED: [50, 150]}
     adapted = [result(run)["test"]["spearman"] for run in folder.iterdir() if read_config(run).warm_start]
     assert sorted(found[ADAPTED][50] + found[ADAPTED][150]) == sorted(adapted) and len(adapted) == 2
@@ -50,34 +50,28 @@ def test_the_figure_shows_the_means_and_the_spread():
 
 
 def test_runs_that_are_no_few_shot_are_refused(trained_runs):
-    with pytest.raises(UserError, match=r"no finished run below .* has task\.data\.train_probes, as many .* test/spearman"):
-        scores(trained_runs)
+    with pytest.raises(UserError, match=r"no finished run has task\.data\.train_probes, as many .* test/spearman"):
+        scores(load_records(trained_runs))
 
 
-def of_settings(monkeypatch: pytest.MonkeyPatch, *settings: dict[str, object]) -> None:
+def of_settings(*settings: dict[str, object]) -> list[Record]:
     """Finished runs with these settings beside a number of probes."""
     alike = {"task.data.train_probes": 10, "task.data.val_probes": 10, "task.data.protein": "RBP04"}
-    by_path = {Path(str(number)): alike | changed for number, changed in enumerate(settings)}
-    frame = pd.DataFrame([{"path": str(path), "status": "finished", "test/spearman": 0.5, "simulated": False} for path in by_path])
-    monkeypatch.setattr("dlhw.report.few_shot.load_runs", lambda folder: frame)
-    monkeypatch.setattr("dlhw.report.few_shot.read_settings", by_path.get)
+    return [Record(Path("none"), {"task": "rbp", "test": {"spearman": 0.5}}, alike | changed) for changed in settings]
 
 
-def test_several_networks_to_start_from_are_refused(monkeypatch, tmp_path):
-    of_settings(monkeypatch, {"warm_start": "a"}, {"warm_start": "b"})
+def test_several_networks_to_start_from_are_refused():
     with pytest.raises(UserError, match=r"started from several networks \(a, b\)"):
-        scores(tmp_path)
+        scores(of_settings({"warm_start": "a"}, {"warm_start": "b"}))
 
 
-def test_runs_that_differ_in_more_than_probes_and_seed_are_no_seeds_of_each_other(monkeypatch, tmp_path):
-    of_settings(monkeypatch, {"seed": 0, "task.data.split_seed": 0}, {"seed": 1, "task.data.split_seed": 1, "warm_start": "a"})
-    assert scores(tmp_path).title == "RBP04" and scores(tmp_path).values == {SCRATCH: {10: [0.5]}, ADAPTED: {10: [0.5]}}
-    of_settings(monkeypatch, {"optim.lr": 0.1}, {"optim.lr": 0.2, "task.data.protein": "RBP07"})
+def test_runs_that_differ_in_more_than_probes_and_seed_are_no_seeds_of_each_other():
+    found = scores(of_settings({"seed": 0, "task.data.split_seed": 0}, {"seed": 1, "task.data.split_seed": 1, "warm_start": "a"}))
+    assert found.title == "RBP04" and found.values == {SCRATCH: {10: [0.5]}, ADAPTED: {10: [0.5]}}
     with pytest.raises(UserError, match=r"differ in optim\.lr \(0\.1, 0\.2\); task\.data\.protein \(RBP04, RBP07\): a figure"):
-        scores(tmp_path)
-    of_settings(monkeypatch, {"task.data.val_probes": 500})
+        scores(of_settings({"optim.lr": 0.1}, {"optim.lr": 0.2, "task.data.protein": "RBP07"}))
     with pytest.raises(UserError, match=r"as many task\.data\.val_probes"):
-        scores(tmp_path)
+        scores(of_settings({"task.data.val_probes": 500}))
 
 
 def test_each_seed_draws_its_own_probes():

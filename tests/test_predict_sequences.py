@@ -199,8 +199,8 @@ def test_bad_input_leaves_the_old_output_as_it_was(run, tmp_path, name):
     [
         (["stride=0"], "stride=0 is out of range: at least 1 nucleotide"),
         (["stride=42"], "stride=42 is out of range: 1 to 41 nucleotides, the length of a window"),
-        (["bedgraph=EXP1,FOX"], "bedgraph=FOX is none of this run's proteins: all, or some of EXP1, EXP2, are right"),
-        (["window=5"], "window: no such key; there are run=, input=, output=, device=, batch_size=, stride=, bedgraph="),
+        (["bedgraph=EXP1,FOX"], "bedgraph=FOX is none of the proteins: all, or some of EXP1, EXP2, are right"),
+        (["window=5"], "window: no such key; there are run=, input=, output=, device=, batch_size=, stride=, bedgraph=, proteins="),
     ],
 )
 def test_wrong_keys(run, tmp_path, words, message):

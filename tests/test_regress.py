@@ -30,7 +30,7 @@ from dlhw.tasks.regress import Regression
 from dlhw.training import build
 
 SPEC = SequenceSpec(4, ("P1", "P2", "P3"))
-ONE_PROCESS = SimpleNamespace(world_size=1)
+ONE_PROCESS = SimpleNamespace(world_size=1, datamodule=SimpleNamespace(answers={}))
 
 
 class Lookup(nn.Module):
@@ -144,6 +144,29 @@ def test_a_protein_without_labels_in_a_split_has_no_metric_there(outcome):
     found = metrics(predicted, measured, "test")
     assert "spearman:P2" not in found
     assert found["spearman"] == pytest.approx((found["spearman:P1"] + found["spearman:P3"]) / 2)
+
+
+def test_what_other_proteins_measured_is_scored_beside_the_predictions(outcome):
+    """An answer is compared where it and the held-out protein were measured, and in the order in which the split was predicted."""
+    predicted, measured = outcome
+    measured[:, 0] = np.nan  # a protein that was trained on
+    answer = np.random.default_rng(1).normal(size=measured.shape).astype(np.float32)
+    answer[5:9, 2] = np.nan
+    regression = task(predicted)
+    regression._trainer = SimpleNamespace(world_size=1, datamodule=SimpleNamespace(answers={"nearest_protein": answer}))  # type: ignore[assignment]
+    order = np.random.default_rng(2).permutation(len(measured))
+    rows = tuple(torch.from_numpy(part) for part in (predicted[order], measured[order], order))
+    found = regression.metrics_of(rows, "test")
+    expected = []
+    for column, name in ((1, "P2"), (2, "P3")):
+        both = ~np.isnan(answer[:, column]) & ~np.isnan(measured[:, column])
+        expected.append(stats.spearmanr(answer[both, column], measured[both, column]).statistic)
+        assert float(found[f"spearman_nearest_protein:{name}"]) == pytest.approx(expected[-1])
+    assert float(found["spearman_nearest_protein"]) == pytest.approx(np.mean(expected))
+    assert {name for name in found if name.startswith("pearson_nearest_protein")} == {
+        f"pearson_nearest_protein{part}" for part in ("", ":P2", ":P3")
+    }
+    assert not any("nearest" in name for name in regression.metrics_of(rows, "val"))
 
 
 @pytest.mark.parametrize("value", [0.5, np.nan])

@@ -4,19 +4,20 @@ import numpy as np
 import pytest
 import torch
 from Bio.Align import PairwiseAligner, substitution_matrices
-from harness import result
+from harness import composed, result
 from rbp_tables import read, table, write_table
 
 from dlhw.data.protein_files import read_embeddings, read_fasta
 from dlhw.data.rbp_sim import RbpSimUnseenData
 from dlhw.data.rbp_table import Column
 from dlhw.data.rna import one_hot
-from dlhw.data.unseen import hide, hold_out
+from dlhw.data.unseen import hide, hold_out, measured_answers
 from dlhw.errors import UserError
 from dlhw.models.rbp_dual_encoder import RbpDualEncoder
 from dlhw.models.rbp_residual import RbpResidual
 from dlhw.models.rbp_unseen import RbpUnseen
 from dlhw.protein_identity import STAND_INS, clusters, identity
+from dlhw.results.verify import from_predictions
 from dlhw.specs import SequenceSpec, pack_vector, spec_from_dict, spec_to_dict, unpack_vector
 
 NAMES = [f"P{number}" for number in range(10)]
@@ -79,6 +80,23 @@ def test_clusters_are_never_torn_apart():
     assert {name for name, split in held.items() if split == "test"} == {"P0", "P1", "P7"}  # its whole cluster
 
 
+@pytest.mark.parametrize("identity_knob", [0.6, 0.75])
+def test_no_held_out_protein_of_a_cluster_is_like_a_trained_one(identity_knob):
+    """The experiment's data at two thresholds and several draws; held out protein by protein, some are."""
+
+    def most_alike_pair(**knobs) -> float:
+        spec = world(families=8, members=3, unseen=0.25, **knobs).spec
+        of = dict(zip(spec.proteins, spec.amino_acids, strict=True))
+        return max(identity(of[name], of[other]) for name in spec.unseen for other in set(spec.proteins) - set(spec.unseen))
+
+    knobs = {**composed("experiment=rbp/unseen_cluster").task.data}
+    assert knobs["unseen_by"] == "cluster"
+    for seed in range(3):
+        alike = most_alike_pair(unseen_by="cluster", identity=identity_knob, split_seed=seed)
+        assert alike < identity_knob <= most_alike_pair(unseen_by="protein", split_seed=seed)
+    assert len(set(clusters(world(families=20, members=6).spec.amino_acids, knobs["identity"]))) == 20  # its threshold parts the families
+
+
 @pytest.mark.parametrize("by", ["protein", "cluster"])
 def test_experiments_of_one_protein_are_never_torn_apart(by):
     """Ten proteins with two experiments each, whose amino acids, as those of two constructs, are not alike."""
@@ -131,6 +149,32 @@ def test_a_split_knows_only_what_is_held_out_for_it():
         assert (~np.isnan(hidden)).all(axis=0).tolist() == [column == number for number in range(3)]
         assert hidden[:, column].tolist() == values[:, column].tolist()
     assert hide(values, ["a", "b", "c"], {}, "test") is values
+
+
+def test_what_was_measured_of_trained_proteins_answers_for_the_others():
+    """By hand: a and b are trained on, c is like b, d like a; b was not measured on the last probe, neither of them on the third."""
+    nan = np.nan
+    values = np.array([[1, 5, 7, 0], [2, 9, 8, 0], [nan, nan, 9, 0], [4, nan, 6, 0]], np.float32)
+    sequences = [ONE, OTHER, OTHER[:-1] + "G", LIKE_ONE]
+    answers = measured_answers(values, list("abcd"), sequences, {"c": "val", "d": "test"})
+    np.testing.assert_array_equal(answers["nearest_protein"], [[nan, nan, 5, 1], [nan, nan, 9, 2], [nan] * 4, [nan, nan, nan, 4]])
+    np.testing.assert_array_equal(answers["mean_protein"], [[nan, nan, 3, 3], [nan, nan, 5.5, 5.5], [nan] * 4, [nan, nan, 4, 4]])
+    assert set(measured_answers(values, list("abcd"), (), {"c": "test"})) == {"mean_protein"}
+
+
+def test_the_answers_of_other_proteins_are_of_the_probes_that_test():
+    """What the nearest trained protein measured, on its own scale, is what its column of the test split would show."""
+    data, open_data = world(), world(unseen=None)
+    names, held = data.spec.proteins, set(data.spec.unseen)
+    trained = [number for number, name in enumerate(names) if name not in held]
+    for number in (names.index(name) for name in sorted(held)):
+        alike = [identity(data.spec.amino_acids[number], data.spec.amino_acids[other]) for other in trained]
+        nearest = trained[int(np.argmax(alike))]
+        np.testing.assert_array_equal(data.answers["nearest_protein"][:, number], open_data.splits["test"].targets[:, nearest])
+    expected = open_data.splits["test"].targets[:, trained].mean(axis=1)
+    for name in held:
+        np.testing.assert_allclose(data.answers["mean_protein"][:, names.index(name)], expected, atol=1e-6)
+    assert np.isnan(data.answers["mean_protein"][:, trained]).all() and not open_data.answers
 
 
 def test_the_labels_of_unseen_proteins_are_in_no_training_batch():
@@ -264,6 +308,12 @@ def test_a_run_scores_the_unseen_proteins_only(shell):
     found = result(shell.only_run())
     scored = {name.partition(":")[2] for name in found["test"] if name.startswith("spearman:")}
     assert len(scored) == 4 and scored < set(found["spec"]["unseen"]) and len(found["spec"]["unseen"]) == 8
+    for answer in ("nearest_protein", "mean_protein"):
+        assert {name.partition(":")[2] for name in found["test"] if name.startswith(f"spearman_{answer}:")} == scored
+        assert -1 < found["test"][f"spearman_{answer}"] < 1
+    checks = {check.name: check for check in from_predictions(shell.only_run())}
+    assert {f"test/spearman:{name}" for name in scored} | {"test/loss", "test/pearson"} < set(checks)
+    assert all(check.within for check in checks.values())
 
 
 @pytest.mark.slow
@@ -274,6 +324,7 @@ def test_unseen_proteins_are_predicted_far_above_the_baselines(shell):
     found = {result(run)["model"]: result(run)["test"] for run in shell.runs()}
     dual, nearest, mean = (found[name]["spearman"] for name in ("rbp_dual_encoder", "rbp_nearest", "rbp_mean"))
     assert dual > 0.6 and dual - max(nearest, mean) > 0.25
+    assert dual - max(found["rbp_mean"][f"spearman_{other}_protein"] for other in ("nearest", "mean")) > 0.25  # what was measured of others
     proteins = [name for name in found["rbp_mean"] if name.startswith("spearman:")]
     for other in ("rbp_nearest", "rbp_mean"):
         wins = sum(found["rbp_dual_encoder"][name] > found[other][name] for name in proteins)

@@ -7,10 +7,29 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from Bio import SeqIO
+from numpy.typing import NDArray
 
 from dlhw.data.rbp_table import Column
 from dlhw.errors import UserError
 from dlhw.specs import pack_vector
+
+VECTORS = (".npz", ".csv")  # endings of files that hold vectors; others hold amino acids
+
+
+def read_all(path: Path) -> dict[str, str]:
+    """What a file tells of each protein in it, by the names that it has there: amino acids, or packed vectors.
+
+    Raises:
+        UserError: as :func:`read_fasta` and :func:`read_embeddings`, or nothing in it.
+    """
+    if path.suffix in VECTORS:
+        names, read = [*_vectors(path)], read_embeddings
+    else:
+        names, read = [identifier for identifier, _ in _records(path)], read_fasta
+    if not names:
+        raise UserError(f"{path} holds no protein: FASTA, or vectors as {' or '.join(VECTORS)}, are right")
+    columns = [Column(name, name, name) for name in dict.fromkeys(names)]
+    return dict(zip(dict.fromkeys(names), read(path, columns), strict=True))
 
 
 def read_fasta(path: Path, columns: Sequence[Column]) -> tuple[str, ...]:
@@ -23,15 +42,10 @@ def read_fasta(path: Path, columns: Sequence[Column]) -> tuple[str, ...]:
         UserError: no FASTA, a protein without a record or with several that differ, an empty one, a character that is no letter.
     """
     found: dict[str, str] = {}
-    try:
-        with open(path, encoding="utf-8") as file:
-            for record in SeqIO.parse(file, "fasta-pearson"):
-                letters = str(record.seq).upper().rstrip("*")
-                for name in {record.id, *record.id.split("|")}:
-                    if found.setdefault(name, letters) != letters:
-                        found[name] = "?"  # told only where it is asked for
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as FASTA ({error}): records of amino acids are right") from None
+    for identifier, letters in _records(path):
+        for name in {identifier, *identifier.split("|")}:
+            if found.setdefault(name, letters) != letters:
+                found[name] = "?"  # told only where it is asked for
     chosen = _of_each(path, found, columns, "record")
     for name, letters in chosen.items():
         if letters == "?":
@@ -50,24 +64,35 @@ def read_embeddings(path: Path, columns: Sequence[Column]) -> tuple[str, ...]:
     Raises:
         UserError: unreadable, a protein without a vector, vectors of different lengths or with values that are no finite numbers.
     """
-    try:
-        if path.suffix == ".npz":
-            with np.load(path) as file:
-                found = {name: np.asarray(file[name], np.float32) for name in file.files}
-        else:
-            frame = pd.read_csv(path, index_col=0)
-            frame.index = frame.index.astype(str)
-            if len(twice := frame.index[frame.index.duplicated()]):
-                raise ValueError(f"{twice[0]} stands in it more than once")
-            found = dict(zip(frame.index, frame.to_numpy(np.float32), strict=True))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as vectors of proteins ({error}): .npz or .csv is right") from None
-    chosen = _of_each(path, found, columns, "vector")
+    chosen = _of_each(path, _vectors(path), columns, "vector")
     width = next(iter(chosen.values())).shape
     for name, vector in chosen.items():
         if vector.ndim != 1 or vector.shape != width or not np.isfinite(vector).all():
             raise UserError(f"{path}: the vector of {name} is not like that of the others: {width[0] if width else 0} finite numbers each")
     return tuple(pack_vector(vector.tolist()) for vector in chosen.values())
+
+
+def _records(path: Path) -> list[tuple[str, str]]:
+    """Identifier and letters of each record of a FASTA file."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return [(record.id, str(record.seq).upper().rstrip("*")) for record in SeqIO.parse(file, "fasta-pearson")]
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as FASTA ({error}): records of amino acids are right") from None
+
+
+def _vectors(path: Path) -> dict[str, NDArray[np.float32]]:
+    try:
+        if path.suffix == ".npz":
+            with np.load(path) as file:
+                return {name: np.asarray(file[name], np.float32) for name in file.files}
+        frame = pd.read_csv(path, index_col=0)
+        frame.index = frame.index.astype(str)
+        if len(twice := frame.index[frame.index.duplicated()]):
+            raise ValueError(f"{twice[0]} stands in it more than once")
+        return dict(zip(frame.index, frame.to_numpy(np.float32), strict=True))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as vectors of proteins ({error}): .npz or .csv is right") from None
 
 
 def _of_each(path: Path, found: Mapping[str, Any], columns: Sequence[Column], what: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from dlhw.data.protein_files import read_embeddings, read_fasta
 from dlhw.data.rbp_scale import fit_scale
 from dlhw.data.rbp_table import Column, Probes, read_experiments, read_metadata, read_probes, select
 from dlhw.data.rna import encode
-from dlhw.data.unseen import hide, hold_out
+from dlhw.data.unseen import hide, hold_out, measured_answers
 from dlhw.errors import UserError
 from dlhw.specs import SequenceSpec
 
@@ -42,7 +42,7 @@ class ProbeData(ArrayData):
         statistics: what percentile, mean and standard deviation are fitted on: ``train``; ``per_split`` fits them on each split alone,
             as the course does.
         val_share, split_seed: share of the sequences of set A that validate, and the seed of that cut and of the draw of unseen proteins.
-        train_probes, val_probes: train, and validate, on so many probes only; None takes all.
+        train_probes, val_probes, test_probes: train, validate, and test, on so many probes only; None takes all.
         unseen: names of proteins or experiments, or a share of the proteins, to hold out for the test, and as many to validate, with all
             experiments of each; None holds out none.
         unseen_by: what is held out: ``protein`` or ``cluster``.
@@ -51,6 +51,8 @@ class ProbeData(ArrayData):
     Raises:
         UserError: a knob out of range.
     """
+
+    answers: Mapping[str, NDArray[np.float32]] = {}  # of the test split, where proteins are held out: what others say of them, (N, P)
 
     def __init__(
         self,
@@ -65,6 +67,7 @@ class ProbeData(ArrayData):
         split_seed: int = 0,
         train_probes: int | None = None,
         val_probes: int | None = None,
+        test_probes: int | None = None,
         unseen: float | str | Sequence[str] | None = None,
         unseen_by: str = "protein",
         identity: float = 0.5,
@@ -79,12 +82,13 @@ class ProbeData(ArrayData):
             raise UserError(f"task.data.statistics={statistics} is not one of {', '.join(STATISTICS)}")
         if not 0 < val_share < 1:
             raise UserError(f"task.data.val_share={val_share} is out of range: a share between 0 and 1")
-        for name, most in (("train_probes", train_probes), ("val_probes", val_probes)):
+        self.most = {"train": train_probes, "val": val_probes, "test": test_probes}
+        for split, most in self.most.items():
             if most is not None and most < 1:
-                raise UserError(f"task.data.{name}={most} is out of range: at least 1, or null")
+                raise UserError(f"task.data.{split}_probes={most} is out of range: at least 1, or null")
         self.wanted, self.exclude = _names(protein), _names(exclude)
         self.length, self.clip_percentile, self.log, self.statistics = length, clip_percentile, log, statistics
-        self.val_share, self.split_seed, self.most = val_share, split_seed, {"train": train_probes, "val": val_probes}
+        self.val_share, self.split_seed = val_share, split_seed
         self.unseen = unseen if unseen is None or isinstance(unseen, int | float) else _names(unseen)
         self.unseen_by, self.identity = unseen_by, identity
 
@@ -121,7 +125,10 @@ class ProbeData(ArrayData):
         self.splits = {}
         for split, part in rows.items():
             fitted = fit_scale(values[rows["train"] if self.statistics == "train" else part], names, self.clip_percentile, self.log)
-            self.splits[split] = Split(codes[part], hide(fitted.apply(values[part]), names, held, split))
+            scaled = fitted.apply(values[part])
+            self.splits[split] = Split(codes[part], hide(scaled, names, held, split))
+            if held and split == "test":
+                self.answers = measured_answers(scaled, names, about.get("amino_acids", ()), held)
         self.spec = SequenceSpec(self.length, names, unseen=tuple(held), **about)
         self.checksums = {**self.checksums, probes.path.name: probes.sha256}
 

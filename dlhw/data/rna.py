@@ -5,13 +5,15 @@ Legend: N sequences, B batch, L padded length in nucleotides.
 
 from collections.abc import Sequence
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from dlhw.errors import UserError
+
+if TYPE_CHECKING:  # the report reads what was found in sequences without it
+    from torch import Tensor
 
 ALPHABET = "ACGU"
 ANY, PADDING = 4, 5  # codes beside 0..3: the unknown base N, and what stands after the end of a sequence
@@ -60,11 +62,13 @@ def decode(codes: NDArray[np.uint8]) -> list[str]:
     return [row.tobytes().rstrip(b"\0").decode() for row in letters]
 
 
-def one_hot(codes: Tensor) -> tuple[Tensor, Tensor]:
+def one_hot(codes: "Tensor") -> "tuple[Tensor, Tensor]":
     """Codes (B, L) -> bases, float32 (B, 4, L), and which positions there are, bool (B, L); made on the device of the codes.
 
     N is 0.25 of each base; padding is 0 of all.
     """
+    import torch
+
     column = torch.arange(len(ALPHABET), device=codes.device, dtype=codes.dtype).view(1, -1, 1)
     rows = codes.unsqueeze(1)  # (B, 1, L)
     return (rows == column).float() + 0.25 * (rows == ANY).float(), codes != PADDING

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dlhw.data.rbp_table import Column
 from dlhw.errors import UserError, listed
-from dlhw.protein_identity import clusters
+from dlhw.protein_identity import clusters, most_alike
 
 log = logging.getLogger(__name__)
 
@@ -70,3 +70,26 @@ def hide(values: NDArray[np.float32], names: Sequence[str], held: dict[str, str]
         return values
     shown = np.array([held.get(name, "train") == split for name in names])
     return np.where(shown, values, np.float32(np.nan))
+
+
+def measured_answers(
+    values: NDArray[np.float32], names: Sequence[str], amino_acids: Sequence[str], held: dict[str, str]
+) -> dict[str, NDArray[np.float32]]:
+    """What was measured of the proteins that are trained on, as predictions for those that are held out, on the same probes: (N, P) each.
+
+    ``nearest_protein`` takes the protein with the largest identity of amino acids, where these are known, ``mean_protein`` the mean of all;
+    columns of trained proteins, and what was not measured, are NaN.
+    """
+    trained = [number for number, name in enumerate(names) if name not in held]
+    unseen = [number for number, name in enumerate(names) if name in held]
+    known = values[:, trained]
+    measured = ~np.isnan(known)
+    mean, nearest = np.full_like(values, np.nan), np.full_like(values, np.nan)
+    total, count = np.where(measured, known, 0.0).sum(axis=1), measured.sum(axis=1)
+    mean[:, unseen] = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)[:, None]
+    answers = {"mean_protein": mean}
+    if amino_acids:
+        of_trained = [amino_acids[number] for number in trained]
+        nearest[:, unseen] = known[:, [most_alike(amino_acids[number], of_trained) for number in unseen]]
+        answers = {"nearest_protein": nearest, **answers}
+    return answers

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dlhw.errors import UserError
 from dlhw.options import Tool
+from dlhw.run_folder import EXPLAINED
 
 TOOL = Tool(
     "dlhw.explain",
@@ -33,4 +34,4 @@ class Options:
     @property
     def folder(self) -> Path:
         """Where everything is written."""
-        return self.output or self.run / "explain"
+        return self.output or self.run / EXPLAINED

@@ -140,7 +140,8 @@ def drawn(codes: "Codes", count: int) -> "Codes":
 def explain_filters(network: "Network", probes: "Split", told: Report) -> None:
     """The logos of the filters of the first convolutions; a network without any has none."""
     from dlhw.explain.sequences_figures import MOST_FILTERS, filters_figure
-    from dlhw.explain.sequences_filters import find_filters, meme
+    from dlhw.explain.sequences_filters import find_filters
+    from dlhw.explain.sequences_motifs import meme
 
     filters = find_filters(network, drawn(probes.inputs, PROBES_FOR_SITES), drawn(probes.inputs, PROBES_FOR_EFFECTS))
     if not filters:

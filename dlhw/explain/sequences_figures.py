@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from dlhw.data.rna import ALPHABET
-from dlhw.explain.sequences_filters import Filter
 from dlhw.explain.sequences_kmers import Agreement
+from dlhw.explain.sequences_motifs import Filter
 from dlhw.report.curves import style
 
 Floats = NDArray[np.float64]

@@ -3,49 +3,15 @@
 Legend: N sequences, L padded length in nucleotides, F filters, W length of a filter.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
 from dlhw.data.rna import ALPHABET
+from dlhw.explain.sequences_motifs import Filter
 from dlhw.explain.sequences_network import Codes, Floats, Network
 from dlhw.layers.masked import MaskedConv1d
 
 ABOVE = 0.5  # of a filter's largest response: where it is over this, it has found something
-PSEUDOCOUNT = 1.0  # sites, shared by the four bases
-
-
-@dataclass(frozen=True)
-class Filter:
-    """A filter of a network and the sites that it finds.
-
-    ``counts`` (W, 4) is how often each base stands at each place of a site. ``effect`` is the root mean square change of the predictions,
-    in standard deviations, where the filter always gives its mean response.
-    """
-
-    convolution: int
-    number: int
-    sites: int
-    counts: Floats
-    effect: float
-
-    @property
-    def probabilities(self) -> Floats:
-        """(W, 4), rows sum to 1."""
-        counts = self.counts + PSEUDOCOUNT / len(ALPHABET)
-        return counts / counts.sum(axis=1, keepdims=True)
-
-    @property
-    def bits(self) -> Floats:
-        """Information content of each place, 0 to 2 bits: (W,)."""
-        p = self.probabilities
-        return np.log2(len(ALPHABET)) + (p * np.log2(p)).sum(axis=1)
-
-    @property
-    def consensus(self) -> str:
-        """The base that over half of the sites have at each place; ``n`` where there is none."""
-        return "".join(ALPHABET[row.argmax()] if row.max() > 0.5 else "n" for row in self.probabilities)
 
 
 def find_filters(network: Network, codes: Codes, few: Codes) -> list[Filter]:
@@ -85,15 +51,3 @@ def _sites(network: Network, conv: MaskedConv1d, codes: Codes) -> list[tuple[flo
     means = (total / max(places, 1)).tolist()
     tables = counts.unflatten(1, (len(ALPHABET), width)).transpose(1, 2).cpu().numpy()
     return list(zip(sites.tolist(), np.asarray(tables), means, strict=True))
-
-
-def meme(filters: list[Filter]) -> str:
-    """The filters in the text format of the MEME suite, whose Tomtom compares them with known motifs."""
-    lines = ["MEME version 5", "", f"ALPHABET= {ALPHABET}", ""]
-    for found in filters:
-        p = found.probabilities
-        lines += [f"MOTIF convolution_{found.convolution}_filter_{found.number} {found.consensus}"]
-        lines += [f"letter-probability matrix: alength= {len(ALPHABET)} w= {len(p)} nsites= {found.sites}"]
-        lines += [" ".join(f"{value:.6f}" for value in row) for row in p]
-        lines += [""]
-    return "\n".join(lines)

@@ -3,18 +3,23 @@
 Legend: N sequences, L padded length in nucleotides, n nucleotides of one sequence, B batch, F filters, W length of a filter.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import torch
-from captum.attr import IntegratedGradients
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from tqdm import TqdmWarning
 
 from dlhw.data.rna import ALPHABET, PADDING, one_hot
 from dlhw.layers.masked import BatchNorm, MaskedConv1d
 from dlhw.tasks.regress import Regression
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", TqdmWarning)  # in Jupyter, of widgets for a progress bar that is not shown
+    from captum.attr import IntegratedGradients
 
 Codes = NDArray[np.uint8]
 Floats = NDArray[np.float64]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dlhw.errors import UserError
 from dlhw.models.rbp_residual import RbpResidual
-from dlhw.protein_identity import identity
+from dlhw.protein_identity import most_alike
 from dlhw.specs import SequenceSpec, wants
 
 ANSWERS = ("nearest", "mean")
@@ -22,27 +22,29 @@ class RbpUnseen(RbpResidual):
     Args:
         answer: ``nearest``: the protein among those trained on with the largest identity of amino acids; ``mean``: the mean of them all.
         options: see :class:`dlhw.models.rbp_residual.RbpResidual`.
+
+    ``reads`` is what of a protein it answers by: see :attr:`dlhw.models.rbp_dual_encoder.RbpDualEncoder.reads`.
     """
 
     shares: Tensor
 
     def __init__(self, spec: SequenceSpec, *, answer: str = "nearest", **options: Any) -> None:
         wants(spec, SequenceSpec, "rbp_unseen")
-        super().__init__(spec, **options)
+        trained = [number for number, name in enumerate(spec.proteins) if name not in spec.unseen]
+        super().__init__(SequenceSpec(spec.length, tuple(spec.proteins[number] for number in trained)), **options)
         if answer not in ANSWERS:
             raise UserError(f"model.answer={answer} is not one of {', '.join(ANSWERS)}")
         if answer == "nearest" and not spec.amino_acids:
             raise UserError("model.answer=nearest compares amino acids, and the data has none: task.data.fasta=FILE is right")
-        trained = [number for number, name in enumerate(spec.proteins) if name not in spec.unseen]
-        shares = torch.eye(spec.outputs)  # column: a protein; rows: whose predictions answer for it, and to which share
+        self.reads = "amino_acids" if answer == "nearest" else ""
+        shares = torch.zeros(len(trained), spec.outputs)  # column: a protein; rows: whose predictions answer for it, and to which share
         for number in range(spec.outputs):
-            if number not in trained:
-                shares[number, number] = 0.0
-                if answer == "mean":
-                    shares[trained, number] = 1 / len(trained)
-                else:
-                    own = spec.amino_acids[number]
-                    shares[max(trained, key=lambda other: identity(own, spec.amino_acids[other])), number] = 1.0
+            if number in trained:
+                shares[trained.index(number), number] = 1.0
+            elif answer == "mean":
+                shares[:, number] = 1 / len(trained)
+            else:
+                shares[most_alike(spec.amino_acids[number], [spec.amino_acids[other] for other in trained]), number] = 1.0
         self.register_buffer("shares", shares, persistent=False)
 
     def forward(self, bases: Tensor, mask: Tensor) -> Tensor:

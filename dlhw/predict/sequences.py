@@ -19,6 +19,7 @@ from dlhw.atomic_file import replacing
 from dlhw.data.rna import encode
 from dlhw.errors import UserError
 from dlhw.predict import options as common
+from dlhw.predict.new_proteins import likeness, with_proteins
 from dlhw.predict.sequence_files import Record, is_rna, read_records, warn_of_short
 
 if TYPE_CHECKING:
@@ -31,11 +32,13 @@ class Options(common.Options):
     """``input`` is a FASTA file, a text file with a sequence a line (both may be .gz), or the sequence itself.
 
     Windows of a longer sequence begin ``stride`` nucleotides apart. ``bedgraph`` names a protein, several with commas, or ``all``: of each
-    a file is written beside the output.
+    a file is written beside the output. ``proteins`` is a file of proteins that the run never saw, which are predicted in the place of its
+    own, where its network reads proteins: FASTA of amino acids, or the vectors (.npz, .csv) that it was trained on.
     """
 
     stride: int = 1  # nucleotides between the starts of the windows of a longer sequence
     bedgraph: str | None = None  # proteins, with commas, or all: a bedGraph file of each
+    proteins: Path | None = None  # FASTA of proteins that the run never saw: predict these
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -61,6 +64,11 @@ def predict(options: Options) -> bool:
     records = read_records(options.input)
     run = load_run(options.run, options.device)
     length, proteins = run.spec.length, run.spec.proteins
+    if options.proteins:
+        run = with_proteins(run, options.proteins)
+        proteins = run.spec.proteins[len(proteins) :]
+        for line in likeness(run, proteins):
+            print(line)
     simulated = " (simulated)" if is_simulated(run.result) else ""
     columns = tuple(f"{name}{simulated}" for name in proteins)
     if options.stride > length:
@@ -80,7 +88,8 @@ def predict(options: Options) -> bool:
             track.write(f'track type=bedGraph name="{what}" description="predicted binding of {what}, mean over windows of {length} nt"\n')
         table = csv.writer(file)
         table.writerow(["name", "start", "end", "sequence", *columns])
-        for record, begins, values in scanned(run, readable, options):
+        for record, begins, every in scanned(run, readable, options):
+            values = every[:, -len(proteins) :]
             ends = np.minimum(begins + length, len(record.sequence))
             for begin, end, row in zip(begins.tolist(), ends.tolist(), values, strict=True):
                 table.writerow([record.name, begin, end, _rna(record.sequence[begin:end]), *(f"{value:.6g}" for value in row)])
@@ -106,7 +115,7 @@ def _columns(asked: str | None, proteins: tuple[str, ...]) -> list[int]:
         return []
     names = proteins if asked == "all" else asked.split(",")
     if unknown := [name for name in names if name not in proteins]:
-        raise UserError(f"bedgraph={','.join(unknown)} is none of this run's proteins: all, or some of {', '.join(proteins)}, are right")
+        raise UserError(f"bedgraph={','.join(unknown)} is none of the proteins: all, or some of {', '.join(proteins)}, are right")
     return [proteins.index(name) for name in dict.fromkeys(names)]
 
 

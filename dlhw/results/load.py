@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,6 +137,7 @@ def load_run(folder: str | Path, device: str = "cpu") -> Run:
     task = build_task(config, spec)
     try:
         task.load_state_dict(checkpoint["state_dict"])
+        task.on_load_checkpoint(checkpoint)
     except RuntimeError as error:
         raise UserError(f"{folder / BEST} does not fit the network of {CONFIG}: {' '.join(str(error).split())[:300]}") from None
     if device == "auto":
@@ -146,3 +147,12 @@ def load_run(folder: str | Path, device: str = "cpu") -> Run:
     except (RuntimeError, AssertionError) as error:  # torch built without CUDA answers with an AssertionError
         raise UserError(f"device={device} cannot be used here: {str(error).splitlines()[0]}") from None
     return Run(folder, config, result, spec, task.eval())
+
+
+def with_spec(run: Run, spec: Any) -> Run:
+    """The run's network with its weights, built for another spec in which they have the same shapes."""
+    from dlhw.training import build_task
+
+    task = build_task(run.config, spec)
+    task.load_state_dict(run.task.state_dict())
+    return replace(run, spec=spec, task=task.to(run.task.device).eval())

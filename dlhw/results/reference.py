@@ -13,8 +13,8 @@ from dlhw.atomic_file import replacing, write_text
 from dlhw.errors import UserError
 from dlhw.predictions import confusion_counts
 from dlhw.results.load import load_runs
-from dlhw.results.summary import headline, setting_cells, summarize, with_spread
-from dlhw.run_folder import CONFIG, DECODED, METRICS, MOST_WRONG, PREDICTIONS, RESULT, short_names
+from dlhw.results.summary import cells_with_data, headline, shown_settings, summarize, with_spread
+from dlhw.run_folder import CONFIG, DECODED, EXPLAINED, METRICS, MOST_WRONG, PREDICTIONS, RESULT, short_names
 
 REFERENCE, README = Path("outputs/reference"), Path("README.md")
 CONFUSION = "confusion.csv"  # of a classified test split: counts, rows the true class
@@ -22,13 +22,15 @@ COMPACT = "predictions.csv.gz"  # text, because a repository is no place for bin
 TEXT = ":text"  # ends the name of a column of text
 EMBEDDED = ("digits", "ocr_digits", "rbp_sim", "rbp_sim_unseen")  # tasks whose data comes with the project
 OF_THE_DATA = ("targets", "measured", "reference", "picture")  # arrays that are parts of other sets, which are not ours to give away
+# What dlhw.explain has found in a network that reads RNA: of the network itself, and on samples, which are parts of the data.
+FOUND, FOUND_ON_SAMPLES = ("summary.json", "filters.csv", "filters.meme"), ("positions.csv", "kmers.csv")
 MOST = 500_000  # bytes of one run's predictions; larger ones are left out
 BEGIN, END = "<!-- results: python -m dlhw.results readme -->", "<!-- end of results -->"
 
 
 def keep(folders: Sequence[str | Path], reference: Path = REFERENCE) -> list[Path]:
     """Copy the finished runs below ``folders`` to ``reference/<experiment>/<run>``: settings, result, metrics, test predictions,
-    and the scores that other decoders gave.
+    the scores that other decoders gave, and what was found in a network that reads RNA.
 
     Of predictions for data that does not come with the project, what was to be predicted is left out; predicted intensities keep three
     digits; what is larger than ``MOST`` is not kept. The confusion matrix stays; pictures do of embedded data. Returns the folders written.
@@ -53,6 +55,10 @@ def keep(folders: Sequence[str | Path], reference: Path = REFERENCE) -> list[Pat
             for path in (here / DECODED).glob("*.json"):
                 (there / DECODED).mkdir(exist_ok=True)
                 shutil.copyfile(path, there / DECODED / path.name)
+        for path in (source / EXPLAINED).rglob("*"):
+            if path.name in FOUND or (run["task"] in EMBEDDED and path.name in FOUND_ON_SAMPLES):
+                (target / path.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target / path.relative_to(source))
         kept.append(target)
     return kept
 
@@ -126,14 +132,14 @@ def readme_table(reference: Path = REFERENCE) -> str:
     for experiment, paths in load_runs(reference).groupby("experiment")["path"]:
         members = load_runs(*paths)  # alone: without the columns of other experiments
         summary = summarize(members)
-        cells = setting_cells(summary)
-        short = short_names(set(cells.columns))
+        cells, shown = cells_with_data(summary), shown_settings(summary)
+        short = short_names(set(shown)) | {"data": "data"}
         metrics = [name for name in headline(summary) if name != "test/loss"]
         header = [*(short[key] for key in cells.columns), "runs", *metrics, "parameters", "training (s)", "device"]
         lines = [header, ["---"] * len(header)]
         for setting, row in zip(cells.to_numpy().tolist(), summary.to_dict("records"), strict=True):
             numbers = [with_spread(row, name) for name in metrics]
-            same = (members[list(cells.columns)].astype(str) == pd.Series({key: str(row[key]) for key in cells.columns})).all(axis=1)
+            same = (members[shown].astype(str) == pd.Series({key: str(row[key]) for key in shown})).all(axis=1)
             devices = ", ".join(sorted(set(members.loc[same, "device"])))
             lines.append([*setting, str(row["n"]), *numbers, f"{row['params']:,.0f}", f"{row['train_seconds']:,.0f}", devices])
         parts.append(f"**{experiment}**\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines))

@@ -17,6 +17,8 @@ HEADLINE = (
     "auc_tta",
     "spearman",
     "pearson",
+    "spearman_nearest_protein",
+    "spearman_mean_protein",
     "cer",
     "wer",
     "wer@3",

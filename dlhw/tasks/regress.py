@@ -8,10 +8,12 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dlhw.correlation import RANKS, pearson, spearman
+from dlhw.correlation import RANKS, Values, pearson, spearman
 from dlhw.data.batches import Batch
 from dlhw.data.rna import one_hot
 from dlhw.errors import UserError
@@ -28,7 +30,8 @@ class Regression(SupervisedTask):
 
     ``spearman`` and ``pearson`` are means over the proteins, each over the whole split; the test split has them for each protein as well
     (``spearman:RBP04``), also for a single one, so that it can be compared with a network of many. Constant or NaN predictions have no
-    correlation: it is NaN, and a warning names the protein.
+    correlation: it is NaN, and a warning names the protein. Where proteins are held out, ``spearman_nearest_protein`` and the like are
+    those of what was measured of other proteins on the same probes: see :func:`dlhw.data.unseen.measured_answers`.
 
     A network with a method ``solve(train, val)`` is solved in closed form when the training starts; each of the two yields
     ``(bases, mask, measured)``.
@@ -85,12 +88,14 @@ class Regression(SupervisedTask):
         return ("loss", "spearman", "pearson")
 
     def metrics_of(self, collected: tuple[Tensor, ...], split: str) -> dict[str, Tensor]:
-        predicted, measured, _ = self._whole(collected)
+        predicted, measured, index = self._whole(collected)
         total, values = self.errors(predicted, measured)
         there = ~torch.isnan(measured).all(dim=0)  # a split may lack a protein, as one that is held out
         names = [name for name, labelled in zip(self.spec.proteins, there.tolist(), strict=True) if labelled]
         x, y = (part[:, there].cpu().numpy() for part in (predicted, measured))
         each = {"spearman": spearman(x, y, self.ranks), "pearson": pearson(x, y)}
+        if split == "test":
+            each |= self._baselines(y, there.cpu().numpy(), index.cpu().numpy())
         metrics = {"loss": total / values}
         for metric, of_proteins in each.items():
             metrics[metric] = torch.tensor(of_proteins.mean())
@@ -106,6 +111,16 @@ class Regression(SupervisedTask):
                 counts,
             )
         return metrics
+
+    def _baselines(self, y: Values, there: NDArray[np.bool_], index: NDArray[np.intp]) -> dict[str, Values]:
+        """How well the test split, y (N, P'), is answered by what was measured of other proteins."""
+        found: dict[str, Values] = {}
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        for name, of_split in data.answers.items():
+            x = of_split[index][:, there]
+            both = np.where(np.isnan(x), np.nan, y)
+            found |= {f"spearman_{name}": spearman(x, both, self.ranks), f"pearson_{name}": pearson(x, both)}
+        return found
 
     def _whole(self, collected: tuple[Tensor, ...]) -> list[Tensor]:
         """The outputs of all processes: ranks are over the whole split."""
