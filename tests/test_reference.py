@@ -85,6 +85,25 @@ def test_what_is_not_ours_is_not_kept(trained_runs: Path, tmp_path: Path) -> Non
     assert read_predictions(tmp_path / "kept" / "digits" / "softmax" / "large") == {}
 
 
+def test_made_up_data_is_marked_and_what_was_found_in_a_network_is_kept(trained_runs: Path, tmp_path: Path) -> None:
+    """Of real data only what is no part of it: neither sequences nor their k-mers."""
+    source = min(trained_runs.iterdir())
+    for name, task in (("made-up", "rbp_sim"), ("measured", "rbp")):
+        run = shutil.copytree(source, tmp_path / "runs" / name)
+        notes = {"simulated": task == "rbp_sim"}
+        result = json.loads((run / "result.json").read_text()) | {"task": task, "notes": notes, "experiment": f"{task}/a"}
+        (run / "result.json").write_text(json.dumps(result))
+        (run / "explain" / "SIM01").mkdir(parents=True)
+        for file in ("summary.json", "filters.csv", "filters.meme", "positions.csv", "kmers.csv", "probe-1.png"):
+            (run / "explain" / "SIM01" / file).write_text(name)
+    keep([tmp_path / "runs"], tmp_path / "kept")
+    found = {task: {path.name for path in (tmp_path / "kept" / task).rglob("explain/SIM01/*")} for task in ("rbp", "rbp_sim")}
+    assert found["rbp"] == {"summary.json", "filters.csv", "filters.meme"}
+    assert found["rbp_sim"] == found["rbp"] | {"positions.csv", "kmers.csv"}
+    parts = readme_table(tmp_path / "kept").split("**rbp_sim/a**")
+    assert "simulated" not in parts[0] and "| experiment | data |" in parts[1] and "| rbp_sim/a | simulated |" in parts[1]
+
+
 def test_the_readme_gets_the_table_of_the_kept_runs(trained_runs: Path, tmp_path: Path) -> None:
     keep([trained_runs], tmp_path / "reference")
     readme = tmp_path / "README.md"

@@ -1,6 +1,7 @@
 """A chapter from short runs: whole, the same bytes each time, also where nothing has been run."""
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,6 +103,13 @@ def test_the_same_runs_give_the_same_bytes(trained_runs: Path, tmp_path: Path) -
     page = (tmp_path / "one" / "report.html").read_text()
     assert "quick: a mark" in page and "logits &amp; more_or_less" in page
     assert not re.search(r'(?:src|href)="(?!#)', page)  # loads nothing
+
+
+def test_short_and_kept_runs_are_no_runs_of_a_full_report(trained_runs: Path, tmp_path: Path) -> None:
+    for place in ("quick/digits", "reference/digits", "digits"):
+        shutil.copytree(trained_runs, tmp_path / place)
+    assert {record.folder.parent for record in load_records(tmp_path)} == {tmp_path / "digits"}
+    assert {record.folder.parent for record in load_records(tmp_path / "reference")} == {tmp_path / "reference" / "digits"}
 
 
 def test_estimates_as_text() -> None:

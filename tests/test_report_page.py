@@ -107,6 +107,18 @@ def test_unfinished_runs_are_named_and_left_out(runs):
         page(runs)
 
 
+def test_settings_of_made_up_data_are_marked(runs):
+    """In the table and beside the lines of the curves; where nothing was made up, no word is lost about it."""
+    assert "data" not in Reader(page(runs)).cells
+    for path in runs.glob("*softmax-output*/result.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"notes": {"simulated": True}}))
+    text = page(runs)
+    header, *rows = (Reader(text).cells[begin : begin + 8] for begin in range(0, 24, 8))
+    assert header[:3] == ["softmax", "data", "runs"]
+    assert [row[:2] for row in rows] == [["none", "real"], ["output", "simulated"]]
+    assert "softmax output, simulated" in text
+
+
 def test_experiments_stand_apart(runs):
     for path in list(runs.rglob(RESULT))[:2]:
         path.write_text(json.dumps(json.loads(path.read_text()) | {"experiment": "digits/<other>"}))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from statistics import fmean
 from typing import get_args
 
 import numpy as np
@@ -13,11 +14,12 @@ from dlhw.report.document import Chapter, Figure, Section, Table
 from dlhw.report.plan import Curves, Metric, Plan, Row
 from dlhw.report.quantities import quantity
 from dlhw.report.runs import Record, kinds, select
-from dlhw.report.setup import network_tables, setup_table
+from dlhw.report.setup import network_tables, setup_tables
 from dlhw.results.rescore import rescore
 from dlhw.results.statistics import INTERVAL, Estimate, mean_with_interval, over_samples
 
 NOT_RUN, NOT_MEASURED = "not run", "not measured"
+MOST = 1_000_000  # predicted values that are drawn from for an interval over test samples; that of more is narrow, and takes minutes
 INTERVALS = (
     f"Mean over the seeds with its 95 % interval over the seeds ({INTERVAL}); of a single run it is the bootstrap interval over the "
     "test samples, marked *. Validation chose the epoch; the highest and the last epoch, where they are shown, chose nothing."
@@ -30,8 +32,10 @@ def build(plan: Plan, records: Sequence[Record], claims: Sequence[Claim]) -> Cha
     used = [record for row in plan.rows for record in select(records, row.where)]
     sections = [
         Section("What is asked", plan.asked),
-        Section("Set-up", _made_of(used), [*([setup_table(plan, records)] if used else []), *network_tables(plan, records)]),
-        Section("Results", (), results_tables(plan, records), [_curves(plan, curves, records) for curves in plan.curves]),
+        Section("Set-up", _made_of(used), [*setup_tables(plan, records), *network_tables(plan, records)]),
+        Section(
+            "Results", (), results_tables(plan, records) + plan.tables(records), [_curves(plan, curves, records) for curves in plan.curves]
+        ),
     ]
     if drawings := plan.drawings(records):
         sections.append(Section("A closer look", (), (), drawings))
@@ -55,16 +59,17 @@ def estimate(row: Row, metric: Metric, records: Sequence[Record]) -> Estimate | 
     values = [value for record in runs if not math.isnan(value := quantity(record, metric.quantity))]
     if not values:
         return None
+    if not metric.interval:
+        return Estimate(fmean(values), None, None, len(values))
     found = mean_with_interval(values)
     split, _, name = metric.quantity.partition("/")
-    if len(values) == 1 and split == "test" and (predictions := runs[0].predictions):
+    if len(values) == 1 and split == "test" and (predictions := runs[0].predictions) and max(map(np.size, predictions.values())) < MOST:
         first = runs[0]
         samples = len(predictions["index"])
 
         def score(rows: NDArray[np.intp]) -> float:
-            return rescore(first.result["spec"], first.settings, {key: array[rows] for key, array in predictions.items()}).get(
-                name, math.nan
-            )
+            some = {key: array[rows] for key, array in predictions.items()}
+            return rescore(first.result["spec"], first.settings, some, only=name).get(name, math.nan)
 
         if math.isnan(score(np.arange(samples))):  # a committed run: what was to be predicted is not kept with it
             return found
@@ -84,6 +89,8 @@ def results_tables(plan: Plan, records: Sequence[Record]) -> list[Table]:
             said = " · ".join(f"{value:.{metric.digits}f}" for value in reported) or "-"
             here = shown(found, metric.digits, NOT_MEASURED if runs else NOT_RUN)
             lines.append([row.id, label, metric.label, seeds, here, said, placed(row, reported, found, runs)])
+        if any(row.where == other.where for other in plan.rows[: plan.rows.index(row)]):
+            continue  # another number of the same runs
         absent = NOT_MEASURED if runs else NOT_RUN
         more.append([row.id, label, seeds, *(shown(estimate(row, metric, records), metric.digits, absent) for metric in plan.more)])
     columns = ["row", "system", "metric", "seeds", "here", "reported", "which lies"]
@@ -128,7 +135,7 @@ def placed(row: Row, reported: Sequence[float], found: Estimate | None, runs: Se
 
 def _curves(plan: Plan, curves: Curves, records: Sequence[Record]) -> Figure:
     rows = [row for row in plan.rows if row.id in curves.rows]
-    runs = {f"{row.id} {row.label}": select(records, row.where) for row in rows}
+    runs = {f"{row.id} {row.label}": members for row in rows if (members := select(records, row.where))}
     drawing = panels(
         [
             (label, {name: [record.curve(column) for record in members] for name, members in runs.items()})
@@ -171,7 +178,7 @@ def claims_table(plan: Plan, verdicts: Sequence[Verdict]) -> Table:
         rows,
         4,
         notes,
-        wide=[1, 1, 1, 2, 3],
+        wide=[1, 1, 1, 2, 3, 3],
     )
 
 

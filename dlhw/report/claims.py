@@ -15,7 +15,7 @@ import yaml
 
 from dlhw.config import CONF
 from dlhw.errors import UserError
-from dlhw.report.quantities import quantity
+from dlhw.report.quantities import metrics, quantity
 from dlhw.report.runs import Record, Where, kinds, select
 from dlhw.results.statistics import FEWEST, Estimate, mean_with_interval, paired_difference
 
@@ -112,7 +112,7 @@ def _judge(claim: Claim, records: Sequence[Record]) -> Verdict:
     if claim.value is not None:
         values = _by_seed(claim.quantity, records, claim.of)
         return _fact(claim, claim.value, values) if values else Verdict(claim, "undecided", why="not run")
-    read = _by_part if claim.over == "parts" else _by_seed
+    read = by_part if claim.over == "parts" else _by_seed
     first = read(claim.quantity, records, claim.of)
     second = read(claim.than_quantity or claim.quantity, records, claim.than)
     if not first or not second:
@@ -168,14 +168,14 @@ def _by_seed(name: str, records: Sequence[Record], where: Where) -> dict[str, fl
     return {seed: value for seed, value in values.items() if not math.isnan(value)}
 
 
-def _by_part(name: str, records: Sequence[Record], where: Where) -> dict[str, float]:
-    """The metric ``split/name`` on each part that the runs have measured, the mean over the seeds: of each the first run found."""
-    split, _, metric = name.partition("/")
+def by_part(name: str, records: Sequence[Record], where: Where) -> dict[str, float]:
+    """A metric on each part that the runs have measured, the mean over the seeds: of each the first run found."""
     found: dict[str, dict[int, float]] = {}
     for record in records:
         if record.has(where):
-            for key, value in record.result.get(split, {}).items():
-                measured, _, part = key.partition(":")
-                if part and measured == metric and value is not None:
+            measured, metric = metrics(record, name)
+            for key, value in measured.items():
+                of, _, part = key.partition(":")
+                if part and of == metric and value is not None:
                     found.setdefault(part, {}).setdefault(record.seed, float(value))
     return {part: fmean(of_seeds.values()) for part, of_seeds in found.items()}

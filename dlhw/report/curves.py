@@ -46,15 +46,17 @@ def plot(settings: Mapping[str, Curves], ylabel: str, floors: Mapping[str, float
 
 
 def panels(parts: Sequence[tuple[str, Mapping[str, Curves]]], floors: Mapping[str, float] | None = None) -> Figure:
-    """Panels side by side, each with its axis label and its settings as in :func:`plot`, and one legend below.
+    """Panels side by side, four in two rows, each with its axis label and its settings as in :func:`plot`, and one legend below.
 
     ``floors`` are those of the first panel.
     """
     with style():
         names = list(dict.fromkeys(name for _, settings in parts for name in settings))
         lines = -(-len(names) // 2)
-        figure = Figure(figsize=(3.6 * len(parts), 2.9 + 0.2 * lines))
-        axes = figure.subplots(1, len(parts), squeeze=False)[0]
+        across = len(parts) if len(parts) < 4 else 2
+        down = -(-len(parts) // across)
+        figure = Figure(figsize=(3.6 * across, 2.9 * down + 0.2 * lines))
+        axes = figure.subplots(down, across, squeeze=False).ravel()
         for panel, (ylabel, settings) in enumerate(parts):
             _draw(axes[panel], settings, ylabel, (floors or {}) if panel == 0 else {})
         handles = [Line2D([], [], label=name, **looks) for looks, name in zip(_looks(), names, strict=False)]

@@ -5,6 +5,7 @@ Reads runs that differ in ``task.data.train_probes``, ``warm_start`` and the see
 
 import argparse
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from dlhw import command
 from dlhw.atomic_file import replacing
 from dlhw.errors import UserError
 from dlhw.report.curves import saving, style
-from dlhw.results.load import BESIDE, load_runs, read_settings
+from dlhw.report.runs import Record, kinds, load_records
+from dlhw.results.load import BESIDE
 
 SCRATCH, ADAPTED = "from scratch", "adapted"
 # What the runs of one figure may differ in.
@@ -31,39 +33,37 @@ class Scores:
     title: str = ""
 
 
-def scores(folder: Path, metric: str = "spearman") -> Scores:
-    """The metric on the test split of the finished runs below a folder, by how they were started and by how many probes they saw.
+def scores(records: Sequence[Record], metric: str = "spearman") -> Scores:
+    """The metric on the test split of finished runs, by how they were started and by how many probes they saw.
 
     Raises:
         UserError: no finished run that was trained on a number of probes and validated on as many, runs that differ in another setting
             than a few-shot experiment varies, or adapted runs that came from several networks.
     """
-    runs = load_runs(folder)
     found = Scores()
     sources = set()
     others: dict[str, dict[str, object]] = defaultdict(dict)  # setting -> its values, by their text
-    for run in runs[runs["status"] == "finished"].to_dict("records"):
-        settings = read_settings(Path(str(run["path"])))
+    for record in records:
+        settings, value = record.settings, record.result["test"].get(metric)
         probes, source = settings.get("task.data.train_probes"), settings.get("warm_start")
-        if probes is None or f"test/{metric}" not in run or settings.get("task.data.val_probes") != probes:
+        if probes is None or value is None or settings.get("task.data.val_probes") != probes:
             continue
-        found.values[ADAPTED if source else SCRATCH][int(probes)].append(float(run[f"test/{metric}"]))
+        found.values[ADAPTED if source else SCRATCH][int(probes)].append(float(value))
         sources |= {source} if source else set()
-        for key, value in settings.items():
+        for key, setting in settings.items():
             if key not in VARIED:
-                others[key][str(value)] = value
-        found.title = f"{settings.get('task.data.protein')}{' (simulated)' if run['simulated'] else ''}"
+                others[key][str(setting)] = setting
+        kind = kinds([record])
+        found.title = f"{settings.get('task.data.protein')}{'' if kind == 'real' else f' ({kind})'}"
     if not any(found.values.values()):
         raise UserError(
-            f"no finished run below {folder} has task.data.train_probes, as many task.data.val_probes and test/{metric}: "
+            f"no finished run has task.data.train_probes, as many task.data.val_probes and test/{metric}: "
             "experiment=rbp/few_shot makes them"
         )
     if len(sources) > 1:
-        raise UserError(f"the runs below {folder} were started from several networks ({', '.join(sorted(sources))}): one is right")
+        raise UserError(f"few-shot runs were started from several networks ({', '.join(sorted(sources))}): one is right")
     if differing := [f"{key} ({', '.join(sorted(values))})" for key, values in sorted(others.items()) if len(values) > 1]:
-        raise UserError(
-            f"the runs below {folder} differ in {'; '.join(differing)}: a figure is of runs that differ in probes and seed only"
-        )
+        raise UserError(f"few-shot runs differ in {'; '.join(differing)}: a figure is of runs that differ in probes and seed only")
     return found
 
 
@@ -93,7 +93,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder of runs")
     parser.add_argument("--output", type=Path, help=".svg, .pdf or .png (default: few_shot.svg in the folder)")
     options = parser.parse_args(arguments)
-    found = scores(options.folder)
+    found = scores(load_records(options.folder))
     output = options.output or options.folder / "few_shot.svg"
     if (kind := output.suffix.lower().removeprefix(".")) not in ("svg", "pdf", "png"):
         raise UserError(f"--output={output}: a name that ends in .svg, .pdf or .png is right")

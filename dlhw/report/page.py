@@ -19,7 +19,7 @@ from dlhw.config import direction
 from dlhw.errors import UserError
 from dlhw.report.curves import legend, most, plot, svg
 from dlhw.results import load_runs, read_settings
-from dlhw.results.summary import headline, setting_cells, setting_keys, shown_settings, summarize, with_spread
+from dlhw.results.summary import cells_with_data, headline, setting_keys, shown_settings, summarize, with_spread
 from dlhw.run_files import read_metrics, read_result
 from dlhw.run_folder import METRICS, short_names
 from dlhw.theory import double_softmax_floor
@@ -58,22 +58,25 @@ class Section:
 def section(name: str, runs: pd.DataFrame) -> Section:
     """Table and curves of one experiment's finished runs, from :func:`dlhw.results.load_runs`."""
     summary = summarize(runs)
-    cells, shown = setting_cells(summary), shown_settings(summary)
-    short = short_names(set(shown))
+    cells, shown = cells_with_data(summary), shown_settings(summary)
+    short = short_names(set(shown)) | {"data": "data"}
     metrics = [metric for metric in headline(summary) if metric != "test/loss"]
-    columns = [(short[key], key) for key in shown] + [("runs", "")] + [(_label(metric)[0], "") for metric in metrics]
+    columns = [(short[key], key) for key in cells.columns] + [("runs", "")] + [(_label(metric)[0], "") for metric in metrics]
     columns += [("parameters", ""), ("training (s)", "")]
     rows = []
     for setting, row in zip(cells.to_numpy().tolist(), summary.to_dict("records"), strict=True):
         numbers = [with_spread(row, metric) for metric in metrics]
         rows.append([*setting, str(row["n"]), *numbers, f"{row['params']:,.0f}", with_spread(row, "train_seconds", digits=1)])
-    names = [", ".join(f"{short[key]} {value}" for key, value in zip(shown, setting, strict=True)) for setting in cells.to_numpy().tolist()]
+    names = [
+        ", ".join(value if key == "data" else f"{short[str(key)]} {value}" for key, value in row.items())
+        for row in cells.to_dict("records")
+    ]
     members = runs.merge(summary[setting_keys(summary)].reset_index(names="setting"), on=setting_keys(summary))
     drawn = _best(members)[: most()]
     folders = {names[number]: [Path(path) for path in members.loc[members["setting"] == number, "path"]] for number in sorted(drawn)}
     figures = _figures(name.replace("/", "-"), folders, metric=runs["monitor"].iloc[0])
     key = Markup(svg(legend(list(folders)), f"{name.replace('/', '-')}-legend", "the lines of the curves: " + "; ".join(folders)))
-    return Section(name, len(runs), columns, rows, len(shown), key, figures, len(summary) - len(drawn), _made(runs))
+    return Section(name, len(runs), columns, rows, len(cells.columns), key, figures, len(summary) - len(drawn), _made(runs))
 
 
 def _best(members: pd.DataFrame) -> list[int]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dlhw.report.claims import Verdict
-from dlhw.report.document import Figure
+from dlhw.report.document import Figure, Table
 from dlhw.report.runs import Record, Where
 
 
@@ -15,7 +15,8 @@ from dlhw.report.runs import Record, Where
 class Experiment:
     """A sweep: the overrides of ``train.py``, and those that make it short for the quick report (None: the quick report goes without).
 
-    ``then`` are commands of this package to be run after it, ``{folder}`` being where its runs are: the module and its arguments.
+    ``then`` are commands of this package to be run after it: the module and its arguments, in which ``{folder}`` is where its runs are,
+    ``{run}`` the one of them that differs least from the experiment's defaults, ``{data_root}`` the folder of data sets.
     ``data`` is the file or folder below ``data_root`` that it needs. Where that is missing, the quick report adds the overrides
     ``embedded``, which put data that comes with the project in its place; without such it leaves the experiment out.
     """
@@ -29,11 +30,14 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Metric:
-    """A column: what is read off the runs (:func:`dlhw.report.quantities.quantity`), what it is called, digits after the point."""
+    """A column: what is read off the runs (:func:`dlhw.report.quantities.quantity`), what it is called, digits after the point, and
+    whether an interval is shown beside the mean, which says nothing of times on machines that do other things as well.
+    """
 
     quantity: str
     label: str
     digits: int = 4
+    interval: bool = True
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class Curves:
 
 Discussion = Callable[[Sequence[Record], Sequence[Verdict]], list[str]]
 Drawings = Callable[[Sequence[Record]], list[Figure]]
+Tables = Callable[[Sequence[Record]], list[Table]]
 
 
 @dataclass(frozen=True)
@@ -78,5 +83,6 @@ class Plan:
     metrics: Sequence[Metric]  # of the table beside what is reported, a line each
     more: Sequence[Metric] = ()  # of a second table
     curves: Sequence[Curves] = ()
+    tables: Tables = lambda records: []  # further ones of the results
     drawings: Drawings = lambda records: []
     discussion: Discussion = lambda records, verdicts: []

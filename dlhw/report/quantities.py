@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 from dlhw.errors import UserError
@@ -37,13 +37,23 @@ FUNCTIONS: dict[str, Callable[..., float]] = {
     "after_peak": after_peak,
 }
 
+SCORED = ("decoded", "ensemble")  # what :mod:`dlhw.decode` has scored
+
+
+def metrics(record: Record, name: str) -> tuple[Mapping[str, float | None], str]:
+    """The metrics that a name is about, and which of them: ``test/acc`` is ``acc`` of those of the test split; see :func:`quantity`."""
+    if scored := re.fullmatch(rf"({'|'.join(SCORED)})\((.+)/([^/]+)\)", name):
+        return (record.decoded if scored[1] == "decoded" else record.ensemble)(scored[2]), scored[3]
+    split, _, metric = name.partition("/")
+    return record.result.get(split, {}) if metric else {}, metric
+
 
 def quantity(record: Record, name: str) -> float:
     """A number of a run, by its name; NaN where the run has not measured it.
 
     ``test/acc`` (also ``val/``, ``train/``, ``last/``); a field of result.json such as ``params``; ``layer(NAME)``, the parameters of one
-    layer; ``gap(loss)``, validation less training at the last epoch; ``decoded(NAME/metric)`` of what :mod:`dlhw.decode` has left;
-    ``function(column, number)`` over a column of ``metrics.csv``.
+    layer; ``gap(loss)``, validation less training at the last epoch; ``decoded(NAME/metric)`` of what :mod:`dlhw.decode` has left,
+    ``ensemble(NAME/metric)`` of the ensemble that the run is in; ``function(column, number)`` over a column of ``metrics.csv``.
 
     Raises:
         UserError: no such function or field.
@@ -54,17 +64,16 @@ def quantity(record: Record, name: str) -> float:
     if name.startswith("layer("):
         layers = {layer["name"]: layer["params"] for layer in record.result.get("layers", [])}
         return float(layers.get(name[len("layer(") : -1], math.nan))
-    if decoded := re.fullmatch(r"decoded\((.+)/([^/]+)\)", name):
-        return record.decoded(decoded[1]).get(decoded[2], math.nan)
-    if called := re.fullmatch(r"(\w+)\(([^,()]+)(?:,\s*([-\d.e]+))?\)", name):
+    called = re.fullmatch(r"(\w+)\(([^,()]+)(?:,\s*([-\d.e]+))?\)", name)
+    if called and called[1] not in SCORED:
         function, column, number = called.groups()
         if function not in FUNCTIONS:
             raise UserError(f"{name}: no function {function}; there are {', '.join(FUNCTIONS)}")
         curve = record.curve(column)
         return float(FUNCTIONS[function](curve, *([float(number)] if number else []))) if curve else math.nan
-    split, _, metric = name.partition("/")
+    measured, metric = metrics(record, name)
     if metric:
-        value = record.result.get(split, {}).get(metric)
+        value = measured.get(metric)
         return math.nan if value is None else float(value)
     if not isinstance(record.result.get(name), int | float):
         raise UserError(f"{name} is no number of a result.json; metrics are test/NAME, val/NAME, train/NAME or last/NAME")

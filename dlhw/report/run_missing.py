@@ -14,6 +14,7 @@ import yaml
 from dlhw.config import CONF
 from dlhw.errors import UserError
 from dlhw.report.plan import Experiment
+from dlhw.run_folder import RESULT
 
 TRAIN = CONF.parent / "train.py"
 ENDED = re.compile(r"(finished|skipped, already finished:|error:) ")
@@ -52,7 +53,9 @@ def run_all(experiments: Sequence[Experiment], output_root: Path, data_root: Pat
             failed.append(" ".join(["train.py -m", *sweep]))
         done += count
         for module, *arguments in experiment.then:
-            given = [argument.format(folder=output_root / _experiment(sweep)) for argument in arguments]
+            folder = output_root / _experiment(sweep)
+            runs = sorted((path.parent for path in folder.glob(f"*/{RESULT}")), key=lambda run: (len(run.name), run.name))
+            given = [argument.format(folder=folder, run=runs[0] if runs else folder, data_root=data_root) for argument in arguments]
             if subprocess.run([sys.executable, "-m", module, *given]).returncode:
                 failed.append(" ".join([module, *given]))
     return failed

@@ -15,16 +15,18 @@ from dlhw.results.reference import EMBEDDED, confusion, read_predictions
 from dlhw.run_files import is_simulated, read_metrics, read_result
 from dlhw.run_folder import DECODED, METRICS, RESULT
 
+APART = ("quick", "reference")  # folders below the outputs
+
 Where = Mapping[str, Any]  # a result.json field (experiment, task, model) or a dotted setting: the value that it must have
 
 
 @dataclass(frozen=True)
 class Record:
-    """A finished run: its folder, what it found, and its settings by their dotted keys."""
+    """A finished run: its folder and what it found; ``given`` stands in for the settings that the folder holds."""
 
     folder: Path
     result: dict[str, Any]
-    settings: dict[str, Any]
+    given: dict[str, Any] | None = None
 
     @property
     def seed(self) -> int:
@@ -39,6 +41,11 @@ class Record:
     def stands_in(self) -> bool:
         """Whether it ran on other data than its experiment is about, as the quick report does where that is missing."""
         return str(self.result["experiment"]).partition("/")[0] != self.result["task"]
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """Its settings by their dotted keys; read when they are asked for, which takes a hundred times as long as the result."""
+        return read_settings(self.folder) if self.given is None else self.given
 
     @cached_property
     def metrics(self) -> list[dict[str, float]]:
@@ -60,21 +67,39 @@ class Record:
         path = self.folder / DECODED / f"{name}.json"
         return json.loads(path.read_text())["test"] if path.exists() else {}
 
+    def ensemble(self, name: str) -> dict[str, float]:
+        """The test metrics of the largest ensemble that the run is in, by the name of its decoder, and ``members``; empty where it is in
+        none.
+        """
+        paths = sorted((self.folder.parent / DECODED).glob(f"ensemble-of-*-??????_{name}.json"))
+        found = [json.loads(path.read_text()) for path in paths]
+        mine = [one for one in found if self.folder.name in {Path(member).name for member in one["ensemble"]}]
+        if not mine:
+            return {}
+        largest = max(mine, key=lambda one: len(one["ensemble"]))
+        return {**largest["test"], "members": len(largest["ensemble"])}
+
     def curve(self, column: str) -> list[float]:
         """The values of a column over the epochs; empty where it was not measured."""
         return [row[column] for row in self.metrics if column in row]
 
     def has(self, where: Where) -> bool:
-        return all(str(self.result.get(key, self.settings.get(key))) == str(value) for key, value in where.items())
+        return all(str(self.result[key] if key in self.result else self.settings.get(key)) == str(value) for key, value in where.items())
 
 
 def load_records(root: Path) -> list[Record]:
-    """Every finished run below a folder, sorted by path; none where there is no such folder."""
+    """Every finished run below a folder, sorted by path; none where there is no such folder.
+
+    The short runs of quick reports, and those that the project keeps, are no runs of a full report: only by naming their folder are
+    they read.
+    """
     records = []
     for path in sorted(root.rglob(RESULT)):
+        if path.relative_to(root).parts[0] in APART:
+            continue
         result = read_result(path.parent)
         if result and result["status"] == "finished":
-            records.append(Record(path.parent, result, read_settings(path.parent)))
+            records.append(Record(path.parent, result))
     return records
 
 

@@ -1,12 +1,14 @@
 """The set-up as it was used, read from configurations and results: data, network, optimizer, device, time."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from dlhw.report.document import Table
 from dlhw.report.plan import Plan
 from dlhw.report.runs import Record, select
 from dlhw.run_folder import short_names
 
+ACROSS = 6  # systems in a table
 # What a setting of the training is called, and the dotted key that holds it.
 SETTINGS = {
     "optimizer": "optim.optimizer._target_",
@@ -14,12 +16,29 @@ SETTINGS = {
     "schedule": "optim.schedule",
     "batch size": "task.data.batch_size",
     "epochs": "trainer.max_epochs",
+    "protein": "task.data.protein",
 }
 
 
-def setup_table(plan: Plan, records: Sequence[Record]) -> Table:
-    """A column for each row that has runs, a line for each fact: network and its knobs, training, data, device, time."""
-    systems = {row.id: runs for row in plan.rows if (runs := select(records, row.where))}
+def setup_tables(plan: Plan, records: Sequence[Record]) -> list[Table]:
+    """A column for each row that has runs, a line for each fact: network and its knobs, training, data, device, time.
+
+    Many systems are several tables, each with the knobs of its own networks. Rows that are read off the same runs are one column.
+    """
+    systems: dict[str, list[Record]] = {}
+    for row in plan.rows:
+        if (runs := select(records, row.where)) and runs not in systems.values():
+            systems[row.id] = runs
+    names = list(systems)
+    parts = [names[begin : begin + ACROSS] for begin in range(0, len(names), ACROSS)]
+    tables = [_setup_table(plan, {name: systems[name] for name in part}) for part in parts]
+    if len(tables) < 2:
+        return tables
+    several = enumerate(tables, 1)
+    return [replace(table, name=f"{table.name}-{n}", caption=f"{table.caption} ({n} of {len(tables)})") for n, table in several]
+
+
+def _setup_table(plan: Plan, systems: dict[str, list[Record]]) -> Table:
     firsts = [runs[0] for runs in systems.values()]
     knobs = dict.fromkeys(key for first in firsts for key in first.settings if _is_knob(key))
     names = short_names(set(knobs))
@@ -27,7 +46,11 @@ def setup_table(plan: Plan, records: Sequence[Record]) -> Table:
         ["network", *(str(first.result["model"]) for first in firsts)],
         *([names[key].removeprefix("model."), *(str(first.settings.get(key, "-")) for first in firsts)] for key in knobs),
         ["parameters", *(f"{first.result['params']:,}" for first in firsts)],
-        *([name, *(_setting(first, key) for first in firsts)] for name, key in SETTINGS.items()),
+        *(
+            [name, *(_setting(first, key) for first in firsts)]
+            for name, key in SETTINGS.items()
+            if any(key in one.settings for one in firsts)
+        ),
     ]
     for fact in ("precision", "device"):
         lines.append([fact, *(_several(run.result[fact] for run in runs) for runs in systems.values())])

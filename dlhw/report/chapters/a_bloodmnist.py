@@ -34,7 +34,7 @@ MORE = (
     Metric("last(train/loss)", "training loss", 3),
     Metric("spikes(test/acc)", "spikes", 1),
     Metric("params", "parameters", 0),
-    Metric("train_seconds", "training (s)", 0),
+    Metric("train_seconds", "training (s)", 0, interval=False),
 )
 
 

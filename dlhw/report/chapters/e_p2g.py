@@ -1,12 +1,119 @@
 """Chapter E: phonemes to graphemes, without attention, with it, and with nucleus sampling (R12 to R14)."""
 
+import math
+from collections.abc import Sequence
+
+from dlhw.explain.words import attention_of_words
+from dlhw.report.build import estimate
+from dlhw.report.claims import Verdict
+from dlhw.report.document import Figure, Table
 from dlhw.report.plan import Curves, Experiment, Metric, Plan, Row
+from dlhw.report.runs import Record, select
+from dlhw.report.texts import cer_by_length, confusions_table, errors_table, percent, texts_of, thirds
+from dlhw.run_folder import BEST as WEIGHTS
 
 NONE = {"experiment": "p2g/attention", "model.attention": "none"}
 BAHDANAU = {"experiment": "p2g/attention", "model.attention": "bahdanau"}
 DOT = {"experiment": "p2g/attention", "model.attention": "dot"}
 SHORT = ["trainer.max_epochs=2", "trainer.steps_per_epoch=20"]
-NUCLEUS = ["dlhw.decode", "{folder}", "task.decode.method=nucleus", "task.decode.p=0.8", "task.decode.k=3"]
+DECODE = ["dlhw.decode", "{folder}", "--data-root", "{data_root}"]
+NUCLEUS = [*DECODE, "task.decode.method=nucleus", "task.decode.p=0.8", "task.decode.k=3"]
+BEAM = [*DECODE, "model.attention=bahdanau", "task.decode.method=beam"]
+# Of no data set: any words in IPA will do.
+WORDS = ("f o ʊ t ə ɡ ɹ æ f", "n e ɪ ʃ ə n", "k w ɪ k l i", "t͡ʃ ɪ l d ɹ ə n")  # noqa: RUF001
+
+
+def of_beam(kind: str) -> list[Metric]:
+    return [Metric(f"{kind}(test_beam/{name})", name.upper()) for name in ("cer", "wer", "wer@3")]
+
+
+R12 = Row("R12", "no attention, greedy", NONE, {"test/cer": [0.2926, 0.2992, 0.3317], "test/wer": [0.795, 0.797, 0.832]})
+R13 = Row("R13", "Bahdanau attention, greedy", BAHDANAU, {"test/cer": [0.2410, 0.2033, 0.2082], "test/wer": [0.784, 0.716, 0.714]})
+R14 = Row(
+    "R14",
+    "Bahdanau attention, nucleus 0.8",
+    BAHDANAU,
+    {"decoded(test_nucleus/cer)": [0.2594, 0.2242, 0.2340], "decoded(test_nucleus/wer)": [0.817, 0.766, 0.757]}
+    | {"decoded(test_nucleus/wer@3)": [0.739, 0.634, 0.652]},
+    metrics=[Metric(f"decoded(test_nucleus/{name})", name.upper()) for name in ("cer", "wer", "wer@3")],
+)
+R13_BEAM = Row("R13b", "Bahdanau attention, beam of 10", BAHDANAU, metrics=of_beam("decoded"))
+DOT_ROW = Row("dot", "dot-product attention, greedy", DOT)
+BEST_ROW = Row(
+    "best",
+    "the best single network found here, beam of 10",
+    {"experiment": "p2g/p2g_best"},
+    metrics=[Metric(f"test/{name}", name.upper()) for name in ("cer", "wer", "wer@3")],
+)
+R13_ALL = Row("R13e", "ensemble: the seeds of R13 as one, beam of 10", BAHDANAU, metrics=of_beam("ensemble"))
+BEST_ALL = Row("best-e", "ensemble: the seeds of the best as one, beam of 10", BEST_ROW.where, metrics=of_beam("ensemble"))
+
+
+def tables(records: Sequence[Record]) -> list[Table]:
+    rows = [R12, R13, DOT_ROW, BEST_ROW]
+    return [*errors_table(PLAN, rows, records, "words"), *confusions_table(PLAN, [R13, BEST_ROW], records)]
+
+
+def drawings(records: Sequence[Record]) -> list[Figure]:
+    """Where networks look as they spell words that are of no data set; only of runs whose weights are there."""
+    found = []
+    for row in (R13, BEST_ROW):
+        runs = [record for record in select(records, row.where) if (record.folder / WEIGHTS).exists()]
+        if runs and (drawing := attention_of_words(runs[0].folder, WORDS)):
+            text = f"{row.id} (seed {runs[0].seed}): where the network looks as it spells four words, which are of no data set."
+            found.append(Figure(f"{PLAN.name}-attention-{row.id}", text, drawing))
+    return found
+
+
+def discussion(records: Sequence[Record], verdicts: Sequence[Verdict]) -> list[str]:
+    """What attention, sampling, beams and ensembles have done, in numbers, as far as the runs are there."""
+
+    def mean(row: Row, name: str) -> float:
+        found = estimate(row, Metric(name, ""), records)
+        return found.mean if found else math.nan
+
+    lines = []
+    plain, attentive, dot = (mean(row, "test/cer") for row in (R12, R13, DOT_ROW))
+    if plain > 0 and attentive > 0:
+        lines.append(
+            f"Attention takes the share of wrong characters from {percent(plain)} to {percent(attentive)}, by "
+            f"{percent(1 - attentive / plain, 0)} of what it was"
+            + (f"; the dot product of states in the place of Bahdanau's small network gives {percent(dot)}." if dot > 0 else ".")
+        )
+    without, with_it = (texts_of(select(records, row.where)) for row in (R12, R13))
+    if without[0] and with_it[0]:
+        bounds = thirds(without)
+        (short, _, long), (short_with, _, long_with) = (cer_by_length(texts, bounds) for texts in (without, with_it))
+        lines.append(
+            f"Without attention one state has to hold the whole word: {percent(short)} wrong characters in words of up to {bounds[0]} "
+            f"letters, {percent(long)} in those of more than {bounds[1]}. With attention it is {percent(short_with)} and "
+            f"{percent(long_with)}."
+        )
+    drawn, drawn_best = (mean(R14, f"decoded(test_nucleus/{name})") for name in ("cer", "wer@3"))
+    if attentive > 0 and drawn > 0:
+        of_three = mean(R13_BEAM, "decoded(test_beam/wer@3)")
+        lines.append(
+            f"A spelling drawn from the nucleus has {percent(drawn)} wrong characters, the greedy one {percent(attentive)}. One of three "
+            f"that are drawn is right for {percent(1 - drawn_best)} of the words, the greedy one for {percent(1 - mean(R13, 'test/wer'))}"
+            + (f", one of the best three of a beam for {percent(1 - of_three)}." if of_three > 0 else ".")
+        )
+    best, words, of_three = (mean(BEST_ROW, f"test/{name}") for name in ("cer", "wer", "wer@3"))
+    if best > 0:
+        lines.append(
+            "The best single network writes each letter from one phone, never goes back, and sums over all such paths. It makes "
+            f"{percent(best)} wrong characters and {percent(words)} wrong words, and one of the best three spellings of its beam is right "
+            f"for {percent(1 - of_three)} of the words. It has seen the 10,000 training words and nothing else."
+        )
+    for row in (R13_ALL, BEST_ALL):
+        together, words, members = (mean(row, f"ensemble(test_beam/{name})") for name in ("cer", "wer", "members"))
+        if members > 1:
+            lines.append(
+                f"{row.id}, {members:.0f} networks as one: {percent(together)} wrong characters and {percent(words)} "
+                f"wrong words. One of them alone, as it was tested, makes {percent(mean(row, 'test/cer'))} and "
+                f"{percent(mean(row, 'test/wer'))}."
+            )
+    return lines
+
 
 PLAN = Plan(
     name="p2g",
@@ -19,32 +126,15 @@ PLAN = Plan(
         "Some pronunciations have several spellings (114 of the 1,000 test words in the full WikiPron), so none can be right throughout.",
     ],
     experiments=[
-        Experiment(["experiment=p2g/attention"], [*SHORT, "seed=42"], [NUCLEUS]),
-        Experiment(["task=p2g", "model=p2g_best"], [*SHORT, "seed=0"]),
+        Experiment(["experiment=p2g/attention"], [*SHORT, "seed=42"], [NUCLEUS, BEAM, [*BEAM, "--ensemble"]], data="p2g"),
+        Experiment(["task=p2g", "model=p2g_best"], [*SHORT, "seed=0"], [[*DECODE, "--ensemble"]], data="p2g"),
     ],
-    rows=[
-        Row("R12", "no attention, greedy", NONE, {"test/cer": [0.2926, 0.2992, 0.3317], "test/wer": [0.795, 0.797, 0.832]}),
-        Row("R13", "Bahdanau attention, greedy", BAHDANAU, {"test/cer": [0.2410, 0.2033, 0.2082], "test/wer": [0.784, 0.716, 0.714]}),
-        Row(
-            "R14",
-            "Bahdanau attention, nucleus 0.8",
-            BAHDANAU,
-            {"decoded(test_nucleus/cer)": [0.2594, 0.2242, 0.2340], "decoded(test_nucleus/wer)": [0.817, 0.766, 0.757]}
-            | {"decoded(test_nucleus/wer@3)": [0.739, 0.634, 0.652]},
-            metrics=[
-                Metric("decoded(test_nucleus/cer)", "CER"),
-                Metric("decoded(test_nucleus/wer)", "WER"),
-                Metric("decoded(test_nucleus/wer@3)", "WER@3"),
-            ],
-        ),
-        Row("dot", "dot-product attention, greedy", DOT),
-        Row("best", "the best network found here, beam of 10", {"experiment": "p2g/p2g_best"}),
-    ],
+    rows=[R12, R13, R14, R13_BEAM, DOT_ROW, BEST_ROW, R13_ALL, BEST_ALL],
     metrics=[Metric("test/cer", "CER"), Metric("test/wer", "WER")],
     more=[
-        Metric("val/cer", "validation CER"),
+        Metric("val/cer", "validation CER, greedy"),
         Metric("params", "parameters", 0),
-        Metric("train_seconds", "training (s)", 0),
+        Metric("train_seconds", "training (s)", 0, interval=False),
     ],
     curves=[
         Curves(
@@ -54,4 +144,7 @@ PLAN = Plan(
             ["R12", "R13", "dot"],
         )
     ],
+    tables=tables,
+    drawings=drawings,
+    discussion=discussion,
 )

@@ -1,0 +1,165 @@
+"""What the runs of chapter B say, in sentences; each is there only where its runs are."""
+
+import math
+from collections.abc import Sequence
+from statistics import fmean
+
+from dlhw.errors import UserError
+from dlhw.report.claims import by_part
+from dlhw.report.few_shot import ADAPTED, SCRATCH, Scores, scores
+from dlhw.report.motifs import attention_on
+from dlhw.report.quantities import quantity
+from dlhw.report.runs import Record, Where, select
+
+UNRELIABLE = ("RBP01", "RBP35")  # that hardly anything predicts
+FILTERS, HIDDEN = {"experiment": "rbp/filters"}, {"experiment": "rbp/hidden"}
+ATTENTION, SINGLE = {"experiment": "rbp/attention"}, {"experiment": "rbp/single"}
+EACH, FEW_SHOT = {"experiment": "rbp/each"}, {"experiment": "rbp/few_shot"}
+SIM_FILTERS, SIM_ATTENTION = {"experiment": "rbp_sim/filters"}, {"experiment": "rbp_sim/attention"}
+UNSEEN, CLUSTER = {"experiment": "rbp/unseen"}, {"experiment": "rbp/unseen_cluster"}
+RAW = {"experiment": "rbp/a1cf_ankhd1"}
+COURSE_CNN = {**FILTERS, "model.kernel": 12, "model.filters": 32, "optim.lr": 0.001}
+COURSE_LSTM = {**HIDDEN, "model.hidden": 64, "optim.lr": 0.001}
+COURSE_LSTM_EPOCHS = 50
+SPEARMAN = "test/spearman"
+
+
+def many(model: str) -> dict[str, str]:
+    """The runs of a network for all proteins of the table."""
+    return {"experiment": f"rbp_multi/{model}", "task.data.exclude": "[]"}
+
+
+SYSTEMS = {
+    "each alone": EACH,
+    "one for all": many("rbp_multi"),
+    "MultiRBP": many("multirbp"),
+    "ResidualBind": many("residualbind"),
+    "k-mer ridge": many("kmer_ridge"),
+}
+
+
+def mean(records: Sequence[Record], where: Where, name: str = SPEARMAN) -> float:
+    """The mean over the seeds; NaN where there is no run that has it."""
+    values = [value for record in select(records, where) if not math.isnan(value := quantity(record, name))]
+    return fmean(values) if values else math.nan
+
+
+def findings(records: Sequence[Record]) -> list[str]:
+    """The paragraphs that the runs give."""
+    parts = (
+        what_data,
+        course_setting,
+        recurrence,
+        attention,
+        together,
+        few_probes,
+        unseen,
+        raw_intensities,
+        lambda runs: attention_on("UGCAUG", runs, SIM_ATTENTION),
+    )
+    return [sentence for part in parts if (sentence := part(records))]
+
+
+def what_data(records: Sequence[Record]) -> str:
+    found = {
+        record.result["spec"]["proteins"][0] for where in (FILTERS, HIDDEN, ATTENTION, SINGLE) for record in records if record.has(where)
+    }
+    of = f"those here are of {' and '.join(sorted(found))}" if found else "those here are to be of RBP04"
+    return (
+        f"The figures that the reports give are of RBFOX1, whose table is not at hand; {of}, of the same kind of experiment. So the two "
+        "cannot be compared. What can be compared is which system does better."
+    )
+
+
+def course_setting(records: Sequence[Record]) -> str:
+    if not (runs := select(records, COURSE_LSTM)):
+        return ""
+    epochs = max(int(record.result["epochs"]) for record in runs)
+    less = f"; the course trained for {COURSE_LSTM_EPOCHS}" * (epochs != COURSE_LSTM_EPOCHS)
+    gain = mean(records, {**SINGLE, "model": "rbp_bilstm"}) - mean(records, COURSE_LSTM)
+    more = "" if math.isnan(gain) else f" A larger learning rate that rises and falls, and both poolings, change it by {gain:+.3f}."
+    return (
+        f"R6 at the course's setting was trained for {epochs} epochs{less}, with a test Spearman of {mean(records, COURSE_LSTM):.3f}.{more}"
+    )
+
+
+def recurrence(records: Sequence[Record]) -> str:
+    said = []
+    for what, cnn, lstm in (
+        ("at the course's settings", COURSE_CNN, COURSE_LSTM),
+        ("under one recipe", {**SINGLE, "model": "rbp_cnn"}, {**SINGLE, "model": "rbp_bilstm"}),
+    ):
+        gain = mean(records, lstm) - mean(records, cnn)
+        if not math.isnan(gain):
+            said.append(f"{gain:+.3f} {what}")
+    return f"The Bi-LSTM against the single convolution, in test Spearman: {', '.join(said)}." if said else ""
+
+
+def attention(records: Sequence[Record]) -> str:
+    said = []
+    for label, kind in (("mean pooling", "none"), ("attention pooling", "pool"), ("self-attention", "multihead")):
+        where = {**ATTENTION, "model.attention": kind}
+        if not math.isnan(value := mean(records, where)):
+            epochs = mean(records, where, "passes(val/spearman,0.7)")
+            when = "never" if math.isnan(epochs) else f"after {epochs:.1f} epochs"
+            said.append(f"{label} passes 0.70 on the validation split {when} and ends at {value:.3f} on the test split")
+    return f"In the mean over the seeds, {'; '.join(said)}." if said else ""
+
+
+def together(records: Sequence[Record]) -> str:
+    """Many proteins at once against each alone and against the peers."""
+    found = {system: by_part(SPEARMAN, records, where) for system, where in SYSTEMS.items()}
+    ours, said = found.pop("one for all"), []
+    for system, values in found.items():
+        common = sorted((ours.keys() & values.keys()) - {*UNRELIABLE})
+        if common:
+            better = sum(ours[name] > values[name] for name in common)
+            gain = fmean(ours[name] - values[name] for name in common)
+            said.append(f"{gain:+.3f} against {system} (better on {better} of {len(common)})")
+    if not said:
+        return ""
+    return f"One network for all proteins, in mean test Spearman over the proteins but {' and '.join(UNRELIABLE)}: {', '.join(said)}."
+
+
+def few_shot_scores(records: Sequence[Record]) -> Scores | None:
+    """The runs of the few-shot experiment; None where there are none, or no single figure can be made of them."""
+    try:
+        return scores([record for record in records if record.has(FEW_SHOT)])
+    except UserError:
+        return None
+
+
+def few_probes(records: Sequence[Record]) -> str:
+    if not (found := few_shot_scores(records)):
+        return ""
+    alone, adapted = found.values[SCRATCH], found.values[ADAPTED]
+    said = [f"{n:,} probes {fmean(adapted[n]):.3f} against {fmean(alone[n]):.3f}" for n in sorted(alone.keys() & adapted.keys())]
+    return f"Started from a network of other proteins against from scratch ({found.title}): {', '.join(said)}." if said else ""
+
+
+def unseen(records: Sequence[Record]) -> str:
+    said = []
+    for what, where in (("single proteins", UNSEEN), ("whole families", CLUSTER)):
+        dual = {**where, "model": "rbp_dual_encoder"}
+        reached, nearest, average = (mean(records, dual, f"{SPEARMAN}{answer}") for answer in ("", "_nearest_protein", "_mean_protein"))
+        if not math.isnan(reached):
+            others = f"; what was measured of the nearest protein {nearest:.3f}, of the mean protein {average:.3f}"
+            said.append(f"With {what} held out the dual encoder reaches {reached:.3f}{'' if math.isnan(average) else others}.")
+    if not said:
+        return ""
+    return (
+        f"{' '.join(said)} This is shown on simulated proteins only: their binding motif is a function of their amino acids, by "
+        "construction, so it shows that the network can learn such a rule and not that real proteins follow one."
+    )
+
+
+def raw_intensities(records: Sequence[Record]) -> str:
+    runs = select(records, {**RAW, "model": "rbp_multi"})
+    if not runs:
+        return ""
+    percentile = runs[0].settings["task.data.clip_percentile"]
+    logarithms = "logarithms are" if runs[0].settings["task.data.log"] else "no logarithm is"
+    return (
+        f"The intensities of A1CF and ANKHD1 are not on a scale of logarithms and have a long tail: they are cut at the {percentile}th "
+        f"percentile, and {logarithms} taken, which the validation split chose; missing values count nowhere."
+    )

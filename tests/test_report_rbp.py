@@ -1,0 +1,169 @@
+"""What chapter B shows: tuning tables, systems protein by protein, what was found in networks, and sentences made of results."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dlhw.explain.sequences_motifs import Filter, meme, read_filters
+from dlhw.report.build import build
+from dlhw.report.chapters import plans
+from dlhw.report.claims import load_claims
+from dlhw.report.document import Chapter, Document
+from dlhw.report.grid import grid
+from dlhw.report.motifs import attention, attention_on, logos
+from dlhw.report.proteins import by_protein, kmers
+from dlhw.report.rbp import EACH, SIM_ATTENTION, SIM_FILTERS, findings, many
+from dlhw.report.runs import Record
+
+PLAN = plans()["rbp"]
+
+
+def record(experiment: str, folder: Path = Path("none"), **given: Any) -> Record:
+    """A finished run with one metric for each protein; what has a dot in its name is a setting."""
+    settings = {key: value for key, value in given.items() if "." in key}
+    test = {f"spearman:{name}": value for name, value in given.get("proteins", {}).items()}
+    test |= {"spearman": float(np.mean([*test.values()])) if test else given.get("spearman", 0.5), "pearson": 0.5} | given.get("test", {})
+    result = {
+        "experiment": experiment,
+        "task": given.get("task", "rbp"),
+        "model": given.get("model", "rbp_cnn"),
+        "seed": given.get("seed", 0),
+        "epochs": 10,
+        "params": 1,
+        "train_seconds": 1.0,
+        "device": "cpu",
+        "precision": "32-true",
+        "data": {"table": "0" * 64},
+        "test": test,
+        "val": {"spearman": given.get("val", test["spearman"])},
+        "spec": {"spec": "SequenceSpec", "proteins": [*given.get("proteins", {"RBP04": 0})]},
+        "notes": given.get("notes", {}),
+    }
+    return Record(folder, result, settings)
+
+
+def test_a_grid_has_a_mean_for_each_pair_and_the_choice_of_validation() -> None:
+    def run(kernel: int, filters: int, seed: int, spearman: float, val: float) -> Record:
+        return record("rbp/filters", seed=seed, spearman=spearman, val=val, **{"model.kernel": kernel, "model.filters": filters})
+
+    runs = [run(12, 32, seed, 0.7 + 0.01 * seed, 0.75) for seed in range(3)] + [run(6, 32, 0, 0.8, 0.6), run(12, 128, 0, 0.9, 0.7)]
+    runs.append(record("rbp/hidden", spearman=0.99))
+    axes = ("model.kernel", "kernel"), ("model.filters", "filters")
+    [table] = grid("t", "Tuning.", runs, {"experiment": "rbp/filters"}, *axes)
+    assert list(table.columns) == ["kernel \\ filters", "32", "128"]
+    assert table.rows == [["6", "0.8000 (1)", "not run"], ["12", "0.7100 [0.6852, 0.7348] (3)", "0.9000 (1)"]]  # numbers in their order
+    assert "Validation would choose kernel 12, filters 32 (0.7500)" in table.notes[0] and table.caption == "Tuning."
+    assert grid("t", "Tuning.", runs, {"experiment": "rbp/none"}, *axes) == []
+    made_up = [record("rbp/filters", notes={"simulated": True}, **{"model.kernel": 6, "model.filters": 16})]
+    assert grid("t", "Tuning.", made_up, {"experiment": "rbp/filters"}, *axes)[0].caption == "Tuning. (simulated)"
+
+
+def test_systems_protein_by_protein() -> None:
+    alone = [record("rbp/each", proteins={name: value}) for name, value in (("RBP01", 0.2), ("RBP04", 0.8))]
+    whole = [
+        record("rbp_multi/rbp_multi", proteins={"RBP01": 0.1, "RBP04": value, "RBP07": 0.5}, seed=seed)
+        for seed, value in ((0, 0.9), (1, 0.7))
+    ]
+    systems = {"alone": EACH, "all": {"experiment": "rbp_multi/rbp_multi"}, "peer": {"experiment": "none"}}
+    [table] = by_protein("t", "Proteins.", alone + whole, systems, ["RBP01"])
+    assert table.rows == [
+        ["RBP01", "0.2000 +", "0.1000", "not run"],
+        ["RBP04", "0.8000 +", "0.8000 +", "not run"],
+        ["RBP07", "not run", "0.5000", "not run"],
+        ["mean (3)", "not run", "0.4667", "not run"],
+        ["mean without RBP01 (2)", "not run", "0.6500", "not run"],
+    ]
+    assert "alone 1, all 2, peer 0" in table.notes[0]
+    assert by_protein("t", "Proteins.", [], systems, []) == []
+
+
+@pytest.fixture
+def explained(tmp_path: Path) -> Path:
+    """What dlhw.explain has written of a network: two filters of which one never speaks, and a probe with UGCAUG."""
+    folder = tmp_path / "run" / "explain"
+    folder.mkdir(parents=True)
+    counts = np.array([[8.0, 1, 1, 0], [0, 10, 0, 0], [2.5, 2.5, 2.5, 2.5]])
+    found = [Filter(0, 3, 10, counts, 0.7), Filter(1, 0, 0, np.zeros((3, 4)), 0.0)]
+    (folder / "filters.meme").write_text(meme(found[:1]))
+    pd.DataFrame([{"convolution": f.convolution, "filter": f.number, "effect": f.effect} for f in found]).to_csv(folder / "filters.csv")
+    sequence = "AAUUGCAUGCCCCCCCCCCC"
+    weights = np.where((np.arange(20) >= 2) & (np.arange(20) < 10), 0.1, 0.2 / 12)
+    table = pd.DataFrame({"probe": 1, "base": list(sequence), "integrated_gradient": 0.1, "attention": weights})
+    table[[f"change_to_{base}" for base in "ACGU"]] = 0.0
+    table.to_csv(folder / "positions.csv")
+    told = {"network": "SIM01 (simulated), rbp_cnn", "kmers": {"network": "UGCAU", "measured": "GCAUG", "shared": 9, "spearman": 0.8}}
+    (folder / "summary.json").write_text(json.dumps(told))
+    return folder
+
+
+def test_filters_come_back_from_their_files(explained: Path) -> None:
+    [found] = read_filters(explained)
+    np.testing.assert_allclose(found.counts, [[8.0, 1, 1, 0], [0, 10, 0, 0], [2.5, 2.5, 2.5, 2.5]], atol=1e-4)
+    assert (found.convolution, found.number, found.sites, found.effect) == (0, 3, 10, 0.7)
+    assert found.consensus == "ACn"
+
+
+def test_only_simulated_sequences_are_shown(explained: Path) -> None:
+    proteins = {"SIM01": 0.8}
+    notes = {"simulated": True, "motifs": {"SIM01": "AUGCAUGA"}}
+    real = [record(where["experiment"], explained.parent, proteins=proteins) for where in (SIM_FILTERS, SIM_ATTENTION)]
+    assert not logos("l", real, SIM_FILTERS) and not attention("a", real, SIM_ATTENTION) and not attention_on("UGCAUG", real, SIM_ATTENTION)
+    made_up = [record(where["experiment"], explained.parent, proteins=proteins, notes=notes) for where in (SIM_FILTERS, SIM_ATTENTION)]
+    [figure] = logos("l", made_up, SIM_FILTERS)
+    assert "simulated; the motif that was planted is AUGCAUGA" in figure.caption
+    assert [figure.name for figure in attention("a", made_up, SIM_ATTENTION)] == ["a-1"]
+    told = attention_on("UGCAUG", made_up, SIM_ATTENTION)
+    assert "that hold UGCAUG (1 was looked at), 83 % of the attention" in told and "would put 50 %" in told
+    assert attention_on("GGGGGG", made_up, SIM_ATTENTION) == ""
+    [table] = kmers("k", "K-mers.", made_up, [SIM_FILTERS])
+    assert table.rows == [["SIM01 (simulated), rbp_cnn", "UGCAU", "GCAUG", "9", "0.800"]]
+
+
+def unseen(name: str, **test: float) -> Record:
+    return record(name, task="rbp_sim_unseen", model="rbp_dual_encoder", notes={"simulated": True}, spearman=0.8, test=test)
+
+
+def runs_of_a_part() -> list[Record]:
+    """Some of the chapter's runs."""
+    course = {"model.kernel": 12, "model.filters": 32, "optim.lr": 0.001}
+    return [
+        record("rbp/filters", spearman=0.7, **course),
+        record("rbp/hidden", spearman=0.75, model="rbp_bilstm", **{"model.hidden": 64, "optim.lr": 0.001}),
+        *(record("rbp/each", proteins={name: 0.5}) for name in ("RBP01", "RBP04", "RBP07")),
+        record("rbp_multi/rbp_multi", proteins={"RBP01": 0.1, "RBP04": 0.6, "RBP07": 0.45, "RBP35": 0.05}, **{"task.data.exclude": "[]"}),
+        unseen("rbp/unseen", spearman_nearest_protein=0.2, spearman_mean_protein=0.1),
+        unseen("rbp/unseen_cluster"),
+    ]
+
+
+def test_sentences_are_made_of_the_runs_that_there_are() -> None:
+    told = " ".join(findings(runs_of_a_part()))
+    assert "those here are of RBP04, of the same kind" in told
+    assert "trained for 10 epochs; the course trained for 50, with a test Spearman of 0.750." in told
+    assert "The Bi-LSTM against the single convolution, in test Spearman: +0.050 at the course's settings." in told
+    assert "but RBP01 and RBP35: +0.025 against each alone (better on 1 of 2)." in told
+    assert (
+        "single proteins held out the dual encoder reaches 0.800; what was measured of the nearest protein 0.200, of the mean protein"
+        in told
+    )
+    assert "With whole families held out the dual encoder reaches 0.800." in told and "simulated proteins only" in told
+    assert "A1CF" not in told and "Started from" not in told and "attention pooling" not in told
+    assert len(findings([])) == 1
+
+
+def test_the_chapter_is_whole_with_a_part_of_its_runs() -> None:
+    chapter: Chapter = build(PLAN, runs_of_a_part(), load_claims())
+    tables = {table.name: table for table in Document("", [chapter]).tables}
+    assert all(len(row) == len(table.columns) and all(cell.strip() for cell in row) for table in tables.values() for row in table.rows)
+    by_row = {(row[0], row[2]): row for row in tables["rbp-results"].rows}
+    assert by_row["R5", "Spearman"][4] == "0.7000" and by_row["R5", "Spearman"][-1] == "not comparable"
+    assert by_row["R8 nearest", "Spearman"][1].endswith("(simulated)") and by_row["R8 nearest", "Spearman"][4] == "0.2000"
+    assert by_row["R8", "Spearman"][4] == "0.8000" and by_row["many", "Spearman"][4] == "0.3000"
+    assert not [row for row in tables["rbp-more"].rows if row[0] == "R8 nearest"]  # it would show the dual encoder's validation
+    verdicts = {row[0]: row for row in tables["rbp-claims"].rows}
+    assert verdicts["B14"][4] == "0.0250" and verdicts["B14"][2].startswith("undecided (2 parts")
+    assert many("rbp_multi")["experiment"] == "rbp_multi/rbp_multi" and "rbp-proteins" in tables
