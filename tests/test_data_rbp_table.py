@@ -81,7 +81,10 @@ def test_wrong_tables(write, case):
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("data", [damaged(GOOD), gzip.compress(GOOD.encode() * 50)[:-20], b"no gzip at all", b""])
+ARCHIVES = [damaged(GOOD), gzip.compress(GOOD.encode() * 50)[:-20], b"no gzip at all", b""]
+
+
+@pytest.mark.parametrize("data", ARCHIVES, ids=["flipped", "cut", "no gzip", "empty"])  # bytes would name a test by the time of day
 def test_damaged_archives(write, data):
     with pytest.raises(UserError, match=r"table\.tsv\.gz cannot be read as a table \(.+\): tab-separated text is right"):
         read_probes(write(data, "table.tsv.gz"))

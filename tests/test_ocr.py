@@ -216,6 +216,21 @@ def test_figures_and_tables_of_what_was_learnt(run, folder, tmp_path):
     assert len(worst) == 3 and rates == sorted(rates, reverse=True)
 
 
+@pytest.mark.parametrize("model", ["crnn_ctc", "ocr_seq2seq"])
+def test_the_longest_lines_of_embedded_data_are_drawn(shell_in, model):
+    from dlhw.explain.lines import over_longest_lines
+
+    few = ("task.data.train_lines=20", "task.data.eval_lines=5", *(["model.decoder=12"] if model == "ocr_seq2seq" else []))
+    shell_in.run("task=ocr_digits", f"model={model}", *SMALL, *few)
+    [run] = [place for place in shell_in.runs() if "ocr_digits" in str(place) and model in str(place)]
+    drawing = over_longest_lines(run, 2)
+    data = DigitLinesData(height=16, border=2, train_lines=20, eval_lines=5, batch_size=8, eval_batch_size=8)
+    data.setup()
+    longest = sorted(((row > 0).sum() for row in data.splits["test"].targets), reverse=True)[:2]
+    widths = [data.splits["test"].widths[row] for row, ids in enumerate(data.splits["test"].targets) if (ids > 0).sum() == longest[0]]
+    assert drawing is not None and drawing.axes[0].get_xlim()[1] in widths
+
+
 def test_a_finished_run_is_decoded_anew_with_a_language_model(run, folder, capsys):
     from dlhw.decode import main
 

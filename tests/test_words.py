@@ -15,6 +15,7 @@ from dlhw.data.vocab import Vocab
 from dlhw.edit_distance import cer, count_edits
 from dlhw.errors import UserError
 from dlhw.explain.command import main as explain
+from dlhw.explain.words import attention_of_words
 from dlhw.predict.command import main as predict
 from dlhw.results import load_run
 from dlhw.results.reference import COMPACT, keep, read_compact
@@ -221,6 +222,11 @@ def test_looking_inside(runs: list[Path], capsys: pytest.CaptureFixture[str]) ->
         has_attention = "none" not in run.name
         assert (run / "explain" / "attention.png").exists() == has_attention
         assert ("has no attention" in capsys.readouterr().out) != has_attention
+        drawing = attention_of_words(run, ["k æ t͡ʃ", "s i"])
+        assert (drawing is not None) == has_attention
+        if drawing:
+            assert [label.get_text() for label in drawing.axes[0].get_xticklabels()] == ["k", "æ", "t͡ʃ"]
+            assert [label.get_text() for label in drawing.axes[1].get_xticklabels()] == ["s", "i"]
 
 
 def test_attention_is_on_the_phone_that_is_written(run: Path) -> None:

@@ -104,7 +104,7 @@ def over_longest_lines(folder: Path, count: int) -> Figure | None:
     longest = np.argsort(-(split.targets != PAD).sum(axis=1), kind="stable")[:count]
     lines = LineSplit.of([split.picture(line).T for line in longest], split.targets[longest])
     settings = Decode(max_symbols=run.config.task.decode.max_symbols)
-    return over_lines(run, lines, read(run, [lines.picture(line).T for line in range(count)], settings, batch_size=count))
+    return over_lines(run, lines, read(run, [lines.picture(line).T for line in range(len(longest))], settings, batch_size=count))
 
 
 def over_lines(run: "Run", split: "LineSplit", readings: Sequence[Reading]) -> Figure | None:
