@@ -34,7 +34,7 @@ def grid(
         rows.append(cells)
     kind = kinds(members)
     notes = [
-        f"Test {metric}, mean over the seeds with its 95 % interval ({INTERVAL}) and the number of seeds. "
+        f"Test {metric.capitalize()}, mean over the seeds with its 95 % interval ({INTERVAL}) and the number of seeds. "
         f"Validation would choose {chosen[1]}."
     ]
     columns = [f"{down[1]} \\ {across[1]}", *(str(x) for x in values[across[0]])]

@@ -101,9 +101,9 @@ def attention(records: Sequence[Record]) -> str:
         where = {**ATTENTION, "model.attention": kind}
         if not math.isnan(value := mean(records, where)):
             epochs = mean(records, where, "passes(val/spearman,0.7)")
-            when = "never" if math.isnan(epochs) else f"after {epochs:.1f} epochs"
-            said.append(f"{label} passes 0.70 on the validation split {when} and ends at {value:.3f} on the test split")
-    return f"In the mean over the seeds, {'; '.join(said)}." if said else ""
+            when = "never passes 0.70" if math.isnan(epochs) else f"passes 0.70 after {epochs:.1f} epochs"
+            said.append(f"{label} {when} and ends at a test Spearman of {value:.3f}")
+    return f"On the validation split, in the mean over the seeds, {'; '.join(said)}." if said else ""
 
 
 def together(records: Sequence[Record]) -> str:

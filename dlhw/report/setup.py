@@ -80,15 +80,16 @@ def _several(values: Iterable[object]) -> str:
 
 
 def network_tables(plan: Plan, records: Sequence[Record]) -> list[Table]:
-    """The layers of each row's network with their parameters; a network that several rows share stands once."""
+    """The layers of each row's network with their parameters; of networks that differ in sizes only one stands there."""
     tables: list[Table] = []
     seen: list[object] = []
     for row in plan.rows:
         for record in select(records, row.where)[:1]:
-            layers = record.result.get("layers")
-            if not layers or layers in seen:
+            layers = record.result.get("layers", [])
+            names = [layer["name"] for layer in layers]
+            if not names or names in seen:
                 continue
-            seen.append(layers)
+            seen.append(names)
             rows = [[layer["name"], layer["what"], f"{layer['params']:,}"] for layer in layers]
             rows.append(["all", "", f"{record.result['params']:,}"])
             rows[-1][1] = f"{len(layers)} layers"

@@ -168,11 +168,7 @@ PLAN = Plan(
     more=[
         Metric("val/cer", "validation CER, greedy"),
         Metric("params", "parameters", 0),
-<<<<<<< /tmp/tmpwt_30wck/mine
-        Metric("train_seconds", "training (s)", 0),
-=======
         Metric("train_seconds", "training (s)", 0, interval=False),
->>>>>>> /tmp/tmpwt_30wck/main
     ],
     curves=[
         Curves(
