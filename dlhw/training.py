@@ -106,7 +106,9 @@ def build(cfg: DictConfig) -> tuple[ArrayData, SupervisedTask]:
     """
     data = build_data(cfg)
     seed_everything(cfg.seed, verbose=False)
-    return data, build_task(cfg, data.spec)
+    task = build_task(cfg, data.spec)
+    task.refuse_settings()
+    return data, task
 
 
 def build_data(cfg: DictConfig) -> ArrayData:

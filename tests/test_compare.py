@@ -104,7 +104,8 @@ def test_settings_that_share_no_part_are_named():
 
 def test_simulated_data_is_named(monkeypatch, capsys, tmp_path):
     frame = pd.concat([runs(monitor="spearman"), runs(monitor="spearman").assign(simulated=True, experiment="sim")], ignore_index=True)
-    monkeypatch.setattr("dlhw.results.__main__.load_runs", lambda *folders: frame)
+    for module in ("__main__", "table"):
+        monkeypatch.setattr(f"dlhw.results.{module}.load_runs", lambda *folders: frame)
     assert main(["compare", "outputs"]) == 0
     assert "sim two simulated minus" in capsys.readouterr().out
     assert main(["table", "outputs", "--metrics", "spearman", "--csv", str(tmp_path / "t.csv")]) == 0

@@ -95,7 +95,7 @@ RESIDUAL = (
     (4 * 24 * (5 + 7 + 9 + 11) + 4 * 24)  # first convolutions
     + 2 * 96
     + (96 * 48 + 2 * 48)
-    + 3 * 2 * (48 * 48 * 3 + 2 * 48)  # blocks
+    + 4 * 2 * (48 * 48 * 7 + 2 * 48)  # blocks
     + (96 * 128 + 128)
     + (128 + 1)
 )
@@ -103,7 +103,7 @@ RESIDUAL = (
 
 @pytest.mark.parametrize(
     ("model", "parameters", "expected"),
-    [("rbp_cnn", R5, 3_745), ("rbp_bilstm", R6, 35_969), ("rbp_bilstm_attention", R7, 36_098), ("rbp_multi", RESIDUAL, 62_657)],
+    [("rbp_cnn", R5, 3_745), ("rbp_bilstm", R6, 35_969), ("rbp_bilstm_attention", R7, 36_098), ("rbp_multi", RESIDUAL, 150_401)],
 )
 def test_parameters(model, parameters, expected):
     assert size(network([f"model={model}"], ONE)) == parameters == expected

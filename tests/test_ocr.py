@@ -171,6 +171,8 @@ def test_predictions_with_a_language_model_are_those_of_the_decoder(run, folder,
     assert {row["file"]: row["text"] for row in rows_of(output)} == expected
     assert main([*call, "method=beam", "width=6"]) == 0
     assert [row["text"] for row in rows_of(output)] != plain  # the model changes something
+    assert main([*call, "method=beam", "width=1", "symbol_bonus=5"]) == 0  # narrower than the run's own k
+    assert all(0 <= float(row["probability"]) <= 1 for row in rows_of(output))  # of the text, without the bonus
     with pytest.raises(UserError, match=r"lm_weight=0\.5 would do nothing: a network with CTC with method=greedy"):
         main([*call, "lm_weight=0.5"])
     assert main(call) == 0 and "read by greedy\n" in capsys.readouterr().out  # as it was tested

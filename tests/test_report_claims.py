@@ -1,6 +1,7 @@
 """Claims and their verdicts, on results made up for the purpose."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from dlhw.errors import UserError
 from dlhw.report.chapters import plans
 from dlhw.report.claims import Claim, judge, load_claims
 from dlhw.report.quantities import passes, quantity, spikes
-from dlhw.report.runs import Record, select
+from dlhw.report.runs import Record, own_task, select
 
 
 def record(seed: int, acc: float, *, folder: Path = Path("nowhere"), **settings: Any) -> Record:
@@ -131,7 +132,7 @@ def test_quantities_of_curves(tmp_path):
     assert [quantity(run, name) for name in names] == pytest.approx([0.95, 0.949, 1, 2, 0.25, 2])
     assert [value != value for value in (quantity(run, name) for name in ("max(val/loss)", "test/auc", "decoded(none/cer)"))] == [True] * 3
     assert spikes([1.0, 0.94, 0.88, 0.9, 0.86]) == 2
-    assert passes([0.1], 0.5) != passes([0.1], 0.5)  # NaN
+    assert passes([0.1, 0.2], 0.5) == 3.0  # never: later than any epoch
     for wrong in ("median(val/acc)", "colour"):
         with pytest.raises(UserError):
             quantity(run, wrong)
@@ -151,3 +152,39 @@ def test_a_misspelt_field_is_named(tmp_path):
     (tmp_path / "claims.yaml").write_text("- {id: X1, chapter: t, txt: t}\n")
     with pytest.raises(UserError, match="claim X1 has txt"):
         load_claims(tmp_path / "claims.yaml")
+
+
+def test_not_higher_is_the_opposite_of_higher() -> None:
+    few, many = runs("a", [0.90, 0.91, 0.92]), runs("b", [0.80, 0.81, 0.83])
+    claim = Claim("1", "x", "no better", "test/acc", {"kind": "a"}, "not_higher", {"kind": "b"}, 0.01)
+    assert judge(claim, few + many).outcome == "does not hold"
+    assert judge(replace(claim, of={"kind": "b"}, than={"kind": "a"}), few + many).outcome == "holds"
+    assert judge(replace(claim, than={"kind": "a"}), few + many).outcome == "holds"  # no difference is no gain
+
+
+def test_a_fact_needs_as_many_seeds_as_an_interval_unless_it_is_exact() -> None:
+    one = runs("a", [0.9])
+    bound = Claim("1", "x", "at most", "test/acc", {"kind": "a"}, "at_most", value=1.0)
+    assert judge(bound, one).outcome == "undecided" and judge(bound, runs("a", [0.9, 0.8, 0.7])).outcome == "holds"
+    assert judge(replace(bound, quantity="params", expect="equal", value=7), one).outcome == "holds"
+
+
+def test_runs_on_other_data_and_times_of_different_devices_decide_nothing() -> None:
+    members = runs("a", [0.9, 0.8, 0.7])
+    bound = Claim("1", "x", "at most", "test/acc", {"kind": "a"}, "at_most", value=1.0)
+    others = [replace(run, result=run.result | {"task": "digits"}) for run in members]
+    assert judge(bound, others).why == "run on other data"
+    timed = [replace(run, result=run.result | {"train_seconds": 5, "device": f"cpu {run.seed}"}) for run in members]
+    assert judge(replace(bound, quantity="train_seconds", value=10), timed).why == "run on different devices"
+
+
+def test_of_several_runs_of_a_seed_the_plainest_counts() -> None:
+    plain, changed = record(0, 0.9, kind="a"), record(0, 0.1, kind="a")
+    plain.result["overrides"], changed.result["overrides"] = ["seed=0"], ["seed=0", "optim.lr=1"]
+    assert [run.result["test"]["acc"] for run in select([changed, plain], {"kind": ["a", "b"]})] == [0.9]
+    assert select([changed, plain], {"kind": ["b"]}) == []
+
+
+def test_the_task_that_an_experiment_is_about() -> None:
+    assert own_task("bloodmnist/softmax") == "bloodmnist" and own_task("ocr/crnn_ctc") == "ocr"
+    assert own_task("rbp/unseen") == "rbp_sim_unseen"  # its data is simulated by design, not in the place of other data

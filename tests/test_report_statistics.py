@@ -16,12 +16,12 @@ def test_the_interval_of_few_values_is_students(seeds):
 
 
 def test_the_interval_of_more_values_is_that_of_the_percentile_bootstrap():
-    values = [0.91, 0.94, 0.93, 0.95, 0.90, 0.97]
+    values = np.random.default_rng(3).normal(0.9, 0.02, 22).tolist()
     found = mean_with_interval(values)
     reference = stats.bootstrap(
         (values,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(1)
     ).confidence_interval
-    assert found.mean == pytest.approx(np.mean(values)) and found.n == 6 and found.over == "seeds"
+    assert found.mean == pytest.approx(np.mean(values)) and found.n == 22 and found.over == "seeds"
     assert (found.low, found.high) == pytest.approx((reference.low, reference.high), abs=1e-3)
     assert mean_with_interval(values) == found  # the draws are fixed
 

@@ -189,7 +189,9 @@ def test_ensemble_is_the_mean_of_probabilities() -> None:
     members: list[nn.Module] = [Seq2Seq(SPEC, hidden=16).eval(), Seq2Seq(SPEC, hidden=8).eval()]
     source, previous = words()
     mean = torch.stack([net(source, previous).softmax(-1) for net in members]).mean(0)
-    torch.testing.assert_close(Ensemble(members)(source, previous).exp(), mean)
+    ensemble = Ensemble(members)
+    memory, state = ensemble.encode(source)
+    torch.testing.assert_close(ensemble.forced(previous, state, memory).exp(), mean)
 
 
 def test_dropped_symbols_are_unknown_and_only_in_training() -> None:

@@ -152,7 +152,7 @@ def test_texts_that_the_decoder_would_cut_are_told(caplog: pytest.LogCaptureFixt
 def test_settings_that_would_do_nothing_are_refused_before_the_first_epoch() -> None:
     data = Drawn()
     with pytest.raises(UserError, match=r"task\.decode\.lm_weight=0\.5 would do nothing"):
-        trainer().fit(built(data, "task.decode.lm_weight=0.5"), data)
+        built(data, "task.decode.lm_weight=0.5").refuse_settings()
 
 
 @pytest.mark.parametrize("model", ["seq2seq", "p2g_best"])

@@ -9,6 +9,7 @@ import pandas as pd
 from Bio import SeqIO
 from numpy.typing import NDArray
 
+from dlhw.data.npz import UNREADABLE
 from dlhw.data.rbp_table import Column
 from dlhw.errors import UserError
 from dlhw.specs import pack_vector
@@ -91,7 +92,7 @@ def _vectors(path: Path) -> dict[str, NDArray[np.float32]]:
         if len(twice := frame.index[frame.index.duplicated()]):
             raise ValueError(f"{twice[0]} stands in it more than once")
         return dict(zip(frame.index, frame.to_numpy(np.float32), strict=True))
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise UserError(f"{path} cannot be read as vectors of proteins ({error}): .npz or .csv is right") from None
 
 

@@ -68,8 +68,10 @@ def read(run: "Run", lines: Sequence[np.ndarray], settings: "Decode", batch_size
     for batches in LineBatches(LineTensors.of(split, task.device), batch_size):
         for inputs, _, index in batches:
             hypotheses = task.head.decode(task.evaluated, task.prepared(inputs, index, train=False), settings, index)
-            best = hypotheses.ids[:, 0]
-            rows = zip(index.tolist(), task.texts(best), hypotheses.scores[:, 0].exp().tolist(), best, hypotheses.confidence, strict=True)
+            best, log_p = hypotheses.ids[:, 0], hypotheses.scores[:, 0]
+            if settings.lm_weight or settings.symbol_bonus:  # the scores are no probabilities then
+                log_p = -task.head.losses(task.evaluated, task.prepared(inputs, index, train=False), best)
+            rows = zip(index.tolist(), task.texts(best), log_p.exp().tolist(), best, hypotheses.confidence, strict=True)
             for row, text, probability, ids, confidence in rows:
                 letters = [(task.vocab.symbols[i - FIRST], c) for i, c in zip(ids.tolist(), confidence.tolist(), strict=True) if i >= FIRST]
                 found[row] = Reading(text, probability, letters)
@@ -131,7 +133,8 @@ def predict(options: Options) -> bool:
         beside = texts_beside(names) if options.beside else {}
         run = load_run(options.run, options.device)
         task: LineTranscription = run.task  # type: ignore[assignment]  # what a run on a LineSpec holds
-        settings = replace(given_settings(run, options), k=1)
+        task.decode = replace(task.decode, k=1)
+        settings = given_settings(run, options)
         lines = dict(decode_files(files, names, run.spec.height, run.spec.border))
     if not lines:
         raise UserError(f"input={options.input}: no file is readable as a picture, so nothing was written")

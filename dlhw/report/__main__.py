@@ -23,8 +23,8 @@ TITLE = "Course-scale deep learning, run again"
 INTRODUCTION = (
     "Each chapter takes up a course report: what it asked, what was trained here to answer it, and how the results stand beside the "
     "reported ones. Every number is read from the runs; nothing is typed. A reported figure without a spread is one run of one group.",
-    "Every statement of the reports that numbers can decide is judged at the end of its chapter: it holds, it does not hold, or it is "
-    "undecided because too few seeds have been run.",
+    "Every statement of the reports that numbers can decide, and some of ours, is judged at the end of its chapter: it holds, it does "
+    "not hold, or it is undecided, and why.",
 )
 QUICK = "quick: short runs on small shares of the data; its numbers say nothing about the systems"
 
@@ -44,7 +44,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("chapters", nargs="*", metavar="CHAPTER", help="default: all")
     parser.add_argument("--quick", action="store_true", help="short runs on small shares of the data")
     parser.add_argument("--results", type=Path, help="build from the runs below this folder only; nothing is run")
-    parser.add_argument("--output", type=Path, help="where to write it (default: outputs/report, or outputs/quick/report)")
+    parser.add_argument(
+        "--output", type=Path, help="where to write it (default: outputs/report, outputs/report-CHAPTER, or the same below outputs/quick)"
+    )
     parser.add_argument(
         "--data-root", type=Path, default=os.environ.get("DLHW_DATA", "data"), help="folder of data sets (default: DLHW_DATA, or data)"
     )
@@ -57,7 +59,7 @@ def main(arguments: list[str]) -> int:
     failed: list[str] = []
     if options.results is None:
         failed = run_all([experiment for plan in chosen for experiment in plan.experiments], root, options.data_root, options.quick)
-    written = write_report(chosen, root, options.output or root / "report", options.quick)
+    written = write_report(chosen, root, options.output or root / "-".join(["report", *options.chapters]), options.quick)
     for what in failed:
         print(f"failed, and so missing in the report: {what}")
     for path in written:

@@ -29,7 +29,7 @@ INTERVALS = (
 def build(plan: Plan, records: Sequence[Record], claims: Sequence[Claim]) -> Chapter:
     """The chapter of a plan from the finished runs that there are; what has not been run says so."""
     verdicts = [judge(claim, records) for claim in claims if claim.chapter == plan.name]
-    used = [record for row in plan.rows for record in select(records, row.where)]
+    used = [*{record.folder: record for row in plan.rows for record in select(records, row.where)}.values()]
     sections = [
         Section("What is asked", plan.asked),
         Section("Set-up", _made_of(used), [*setup_tables(plan, records), *network_tables(plan, records)]),
@@ -59,6 +59,8 @@ def estimate(row: Row, metric: Metric, records: Sequence[Record]) -> Estimate | 
     values = [value for record in runs if not math.isnan(value := quantity(record, metric.quantity))]
     if not values:
         return None
+    if metric.quantity.startswith("ensemble("):  # one number, whichever member is asked
+        return Estimate(values[0], None, None, 1)
     if not metric.interval:
         return Estimate(fmean(values), None, None, len(values))
     found = mean_with_interval(values)
@@ -155,7 +157,7 @@ def claims_table(plan: Plan, verdicts: Sequence[Verdict]) -> Table:
         digits = 3 if claim.ratio else 4
         rows.append(
             [
-                claim.id,
+                claim.id + " +" * (claim.source == "ours"),
                 claim.text,
                 outcome,
                 claim.quantity,
@@ -169,11 +171,12 @@ def claims_table(plan: Plan, verdicts: Sequence[Verdict]) -> Table:
     notes = [
         "Effect: the first setting minus the second over the n common seeds, or parts (proteins, each the mean over its seeds), as a "
         "share of the second where the quantity is marked so; of a "
-        "fact, the quantity itself. A claim holds where the whole interval lies on its side and the mean is no less than what matters.",
+        "fact, the quantity itself. A claim holds where the whole interval lies on its side and the mean is no less than what matters. "
+        "Claims marked + are ours; no report says so.",
     ]
     return Table(
         f"{plan.name}-claims",
-        f"{plan.title}: what the reports claim, and what the runs say.",
+        f"{plan.title}: what is claimed, and what the runs say.",
         columns,
         rows,
         4,

@@ -21,7 +21,7 @@ from dlhw.results.statistics import FEWEST, Estimate, mean_with_interval, paired
 
 CLAIMS = CONF / "report" / "claims.yaml"
 
-Expect = Literal["higher", "lower", "same", "at_least", "at_most", "equal"]
+Expect = Literal["higher", "lower", "not_higher", "same", "at_least", "at_most", "equal"]
 Outcome = Literal["holds", "does not hold", "undecided"]
 
 
@@ -34,7 +34,7 @@ class Claim:
         quantity: what is compared: see :func:`dlhw.report.quantities.quantity`.
         of: the runs that it is about.
         than: the runs that they are compared with; for ``at_least``, ``at_most`` and ``equal`` there are none.
-        expect: ``higher``, ``lower`` or ``same`` than the others; ``at_least``, ``at_most``, ``equal`` to ``value``.
+        expect: ``higher``, ``lower``, ``not_higher`` or ``same`` than the others; ``at_least``, ``at_most``, ``equal`` to ``value``.
         matters: the smallest difference that would matter; for ``ratio``, in shares of the others' value.
         ratio: the difference is a share of the others' value.
         value: of a fact.
@@ -42,6 +42,7 @@ class Claim:
         over: what the pairs are, and so the interval: ``seeds``, or ``parts``, as the proteins of ``spearman:NAME``, each of which is the
             mean over the seeds.
         without: parts to leave out.
+        source: ``report``, or ``ours`` where no report says so.
     """
 
     id: str
@@ -57,12 +58,15 @@ class Claim:
     than_quantity: str = ""
     over: Literal["seeds", "parts"] = "seeds"
     without: Sequence[str] = ()
+    source: Literal["report", "ours"] = "report"
 
     def __post_init__(self) -> None:
         if self.expect not in get_args(Expect):
             raise UserError(f"claim {self.id}: expect={self.expect} is not one of {', '.join(get_args(Expect))}")
-        if (self.expect in ("higher", "lower", "same")) != bool(self.than) or (self.value is None) != bool(self.than):
-            raise UserError(f"claim {self.id}: either than (for higher, lower, same) or value (for at_least, at_most, equal) is right")
+        if (self.expect in ("higher", "lower", "not_higher", "same")) != bool(self.than) or (self.value is None) != bool(self.than):
+            raise UserError(
+                f"claim {self.id}: either than (for higher, lower, not_higher, same) or value (for at_least, at_most, equal) is right"
+            )
         if self.than and self.matters <= 0:
             raise UserError(f"claim {self.id}: matters={self.matters} is out of range: the smallest difference that matters is above 0")
         if self.over not in ("seeds", "parts") or (self.over == "parts" and not self.than):
@@ -105,7 +109,17 @@ def load_claims(path: Path = CLAIMS) -> list[Claim]:
 def judge(claim: Claim, records: Sequence[Record]) -> Verdict:
     """The verdict on a claim from the runs that there are."""
     used = [record for where in (claim.of, claim.than) if where for record in select(records, where)]
-    return replace(_judge(claim, records), data=kinds(used))
+    verdict = _judge(claim, records)
+    if any(record.stands_in for record in used):
+        verdict = replace(verdict, outcome="undecided", why="run on other data")
+    elif claim.quantity == "train_seconds" and len({str(record.result.get("device")) for record in used}) > 1:
+        verdict = replace(verdict, outcome="undecided", why="run on different devices")
+    return replace(verdict, data=kinds(used))
+
+
+def _exact(quantity: str) -> bool:
+    """Whether one run tells all there is to know: it is the same for every seed."""
+    return quantity == "params" or quantity.startswith(("layer(", "ensemble("))
 
 
 def _judge(claim: Claim, records: Sequence[Record]) -> Verdict:
@@ -126,6 +140,8 @@ def _judge(claim: Claim, records: Sequence[Record]) -> Verdict:
     effect = paired_difference(first, second, claim.over)
     if effect is None:
         return Verdict(claim, "undecided", why=f"no common {claim.over.removesuffix('s')}")
+    if _exact(claim.quantity):
+        return _compared(claim, effect, effect.mean, effect.mean)
     if effect.low is None or effect.high is None:
         return Verdict(claim, "undecided", effect, why=f"{effect.n} {claim.over[: -1 if effect.n == 1 else None]}, {FEWEST} are needed")
     return _compared(claim, effect, effect.low, effect.high)
@@ -133,13 +149,18 @@ def _judge(claim: Claim, records: Sequence[Record]) -> Verdict:
 
 def _compared(claim: Claim, effect: Estimate, low: float, high: float) -> Verdict:
     """``higher`` holds where the whole interval lies above 0 and the mean is no less than what matters, and does not where the whole
-    interval lies below what matters. ``same`` holds where the interval lies within what matters, and does not where it lies without.
+    interval lies below what matters; ``not_higher`` is its opposite. ``same`` holds where the interval lies within what matters, and
+    does not where it lies without.
     """
     matters = claim.matters
     if claim.expect == "same":
         if -matters < low and high < matters:
             return Verdict(claim, "holds", effect)
         return Verdict(claim, "does not hold" if low > matters or high < -matters else "undecided", effect, "the interval is too wide")
+    if claim.expect == "not_higher":
+        higher = _compared(replace(claim, expect="higher"), effect, low, high)
+        opposite: dict[Outcome, Outcome] = {"holds": "does not hold", "does not hold": "holds", "undecided": "undecided"}
+        return replace(higher, claim=claim, outcome=opposite[higher.outcome])
     if claim.expect == "lower":
         low, high, mean = -high, -low, -effect.mean
     else:
@@ -152,6 +173,9 @@ def _compared(claim: Claim, effect: Estimate, low: float, high: float) -> Verdic
 
 
 def _fact(claim: Claim, right: float, values: Mapping[str, float]) -> Verdict:
+    if len(values) < FEWEST and not _exact(claim.quantity):
+        few = f"{len(values)} seed{'s' * (len(values) > 1)}, {FEWEST} are needed"
+        return Verdict(claim, "undecided", mean_with_interval([*values.values()]), few)
     tolerance = claim.matters or 1e-6 * max(1.0, abs(right))
     match claim.expect:
         case "at_least":
@@ -165,7 +189,8 @@ def _fact(claim: Claim, right: float, values: Mapping[str, float]) -> Verdict:
 
 def _by_seed(name: str, records: Sequence[Record], where: Where) -> dict[str, float]:
     values = {str(record.seed): quantity(record, name) for record in select(records, where)}
-    return {seed: value for seed, value in values.items() if not math.isnan(value)}
+    known = {seed: value for seed, value in values.items() if not math.isnan(value)}
+    return dict([*known.items()][:1]) if name.startswith("ensemble(") else known  # its members have one number together
 
 
 def by_part(name: str, records: Sequence[Record], where: Where) -> dict[str, float]:

@@ -19,8 +19,8 @@ def spikes(curve: Curve, fall: float = SPIKE) -> float:
 
 
 def passes(curve: Curve, threshold: float) -> float:
-    """The first epoch, from 1, at which a curve reaches ``threshold``; NaN where it never does."""
-    return next((float(epoch) for epoch, value in enumerate(curve, 1) if value >= threshold), math.nan)
+    """The first epoch, from 1, at which a curve reaches ``threshold``; one more than there are where it never does."""
+    return next((float(epoch) for epoch, value in enumerate(curve, 1) if value >= threshold), len(curve) + 1.0)
 
 
 def after_peak(curve: Curve) -> float:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from statistics import fmean
+from typing import Any
 
 from dlhw.errors import UserError
 from dlhw.report.claims import by_part
@@ -12,8 +13,9 @@ from dlhw.report.quantities import quantity
 from dlhw.report.runs import Record, Where, select
 
 UNRELIABLE = ("RBP01", "RBP35")  # that hardly anything predicts
-FILTERS, HIDDEN = {"experiment": "rbp/filters"}, {"experiment": "rbp/hidden"}
-ATTENTION, SINGLE = {"experiment": "rbp/attention"}, {"experiment": "rbp/single"}
+ONE: dict[str, Any] = {"task.data.protein": ["RBP04", "SIM01"]}  # the second in a quick report without data
+FILTERS, HIDDEN = {"experiment": "rbp/filters", **ONE}, {"experiment": "rbp/hidden", **ONE}
+ATTENTION, SINGLE = {"experiment": "rbp/attention", **ONE}, {"experiment": "rbp/single", **ONE}
 EACH, FEW_SHOT = {"experiment": "rbp/each"}, {"experiment": "rbp/few_shot"}
 SIM_FILTERS, SIM_ATTENTION = {"experiment": "rbp_sim/filters"}, {"experiment": "rbp_sim/attention"}
 UNSEEN, CLUSTER = {"experiment": "rbp/unseen"}, {"experiment": "rbp/unseen_cluster"}
@@ -61,12 +63,16 @@ def findings(records: Sequence[Record]) -> list[str]:
 
 
 def what_data(records: Sequence[Record]) -> str:
-    found = {
-        record.result["spec"]["proteins"][0] for where in (FILTERS, HIDDEN, ATTENTION, SINGLE) for record in records if record.has(where)
+    members = {
+        record.result["spec"]["proteins"][0]: record.data
+        for where in (FILTERS, HIDDEN, ATTENTION, SINGLE)
+        for record in records
+        if record.has(where)
     }
-    of = f"those here are of {' and '.join(sorted(found))}" if found else "those here are to be of RBP04"
+    named = [name if data == "real" else f"{name}, which is {data}" for name, data in sorted(members.items())]
+    of = f"those here are of {' and '.join(named)}" if named else "those here are to be of RBP04"
     return (
-        f"The figures that the reports give are of RBFOX1, whose table is not at hand; {of}, of the same kind of experiment. So the two "
+        f"The figures that the reports give are of RBFOX1, whose table is not at hand; {of}. So the two "
         "cannot be compared. What can be compared is which system does better."
     )
 

@@ -6,6 +6,7 @@ The same document gives the same bytes.
 import csv
 import io
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ DPI = 200
 
 def write_document(document: Document, folder: Path) -> list[Path]:
     """Write ``report.html``, ``report.pdf``, ``tables/`` and ``figures/`` below ``folder``; returns the two documents."""
+    for old in ("figures", "tables"):  # of another report
+        shutil.rmtree(folder / old, ignore_errors=True)
     for figure in document.figures:
         for ending in ("svg", "pdf", "png"):
             _write_bytes(folder / "figures" / f"{figure.name}.{ending}", drawn(figure.drawing, ending))

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
+from dlhw.config import CONF
 from dlhw.results import read_settings
 from dlhw.results.reference import EMBEDDED, confusion, read_predictions
 from dlhw.run_files import is_simulated, read_metrics, read_result
@@ -40,7 +42,7 @@ class Record:
     @property
     def stands_in(self) -> bool:
         """Whether it ran on other data than its experiment is about, as the quick report does where that is missing."""
-        return str(self.result["experiment"]).partition("/")[0] != self.result["task"]
+        return own_task(str(self.result["experiment"])) != self.result["task"]
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -84,7 +86,24 @@ class Record:
         return [row[column] for row in self.metrics if column in row]
 
     def has(self, where: Where) -> bool:
-        return all(str(self.result[key] if key in self.result else self.settings.get(key)) == str(value) for key, value in where.items())
+        """Whether all of ``where`` is true of it; of a list of values, one has to be."""
+        for key, value in where.items():
+            mine = str(self.result[key] if key in self.result else self.settings.get(key))
+            if mine not in (map(str, value) if isinstance(value, list) else [str(value)]):
+                return False
+        return True
+
+
+@cache
+def own_task(experiment: str) -> str:
+    """The task that an experiment is about, by its file; that of a pair stands in its name."""
+    path = CONF / "experiment" / f"{experiment}.yaml"
+    for entry in yaml.safe_load(path.read_text()).get("defaults", []) if path.exists() else []:
+        if isinstance(entry, dict) and "override /task" in entry:
+            return str(entry["override /task"])
+        if isinstance(entry, str) and entry != "_self_":
+            return own_task(entry)
+    return experiment.partition("/")[0]
 
 
 def load_records(root: Path) -> list[Record]:
@@ -104,9 +123,9 @@ def load_records(root: Path) -> list[Record]:
 
 
 def select(records: Sequence[Record], where: Where) -> list[Record]:
-    """The runs that ``where`` is true of, one a seed (the first one found), by seed."""
+    """The runs that ``where`` is true of, by seed; of several of one seed that which changes the fewest of its experiment's settings."""
     chosen: dict[int, Record] = {}
-    for record in records:
+    for record in sorted(records, key=lambda record: len(record.result.get("overrides", ()))):
         if record.has(where):
             chosen.setdefault(record.seed, record)
     return [chosen[seed] for seed in sorted(chosen)]

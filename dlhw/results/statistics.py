@@ -19,7 +19,7 @@ Key = TypeVar("Key", int, str)  # a seed, or the name of a part
 LEVEL = 0.95
 DRAWS = 10_000
 FEWEST = 3  # values that an interval of their mean is made from
-BOOTSTRAPPED = 6  # values from which on that interval is a bootstrap's
+BOOTSTRAPPED = 20  # values from which on that interval is a bootstrap's
 INTERVAL = f"Student's t interval of three to {BOOTSTRAPPED - 1} values, bootstrap interval from {BOOTSTRAPPED} on"
 
 

@@ -52,6 +52,13 @@ class SupervisedTask(L.LightningModule):
 
     # What a subclass gives.
 
+    def refuse_settings(self) -> None:
+        """Refuse what would do nothing in a training, before it begins; a finished run may be older than a refusal, and is not asked.
+
+        Raises:
+            UserError: naming the knob.
+        """
+
     @abstractmethod
     def _step(self, batch: Batch, split: str) -> tuple[Tensor, dict[str, Tensor]]:
         """The mean loss of a training batch, and sums over its samples of what else is tracked, such as ``acc``."""

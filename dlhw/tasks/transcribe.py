@@ -17,6 +17,7 @@ from dlhw.data.batches import Batch
 from dlhw.data.vocab import Vocab, normalized
 from dlhw.decoding import Decode
 from dlhw.edit_distance import Edits, count_edits
+from dlhw.errors import UserError
 from dlhw.ranges import check_shares
 from dlhw.specs import PAD
 from dlhw.tasks.heads import check, head_of
@@ -55,11 +56,15 @@ class Transcription(SupervisedTask):
     def notes(self) -> dict[str, Any]:
         return {"decoders": {"val": self.decode.validation, "test": self.decode.method}}
 
+    def refuse_settings(self) -> None:
+        check(self.head, self.decode)
+        if self.label_smoothing and not isinstance(self.head, Autoregressive):
+            raise UserError(
+                f"task.module.label_smoothing={self.label_smoothing}: {self.head.kind} has no targets at its steps to smooth; 0 is right"
+            )
+
     def setup(self, stage: str) -> None:
-        if stage != "fit":
-            return
-        check(self.head, self.decode)  # not of a finished run that is loaded: it may be older than a refusal
-        if isinstance(self.head, Autoregressive):
+        if stage == "fit" and isinstance(self.head, Autoregressive):
             for split, texts in self.trainer.datamodule.splits.items():  # type: ignore[attr-defined]
                 warn_of_cut_texts(texts.targets, self.decode.max_symbols, split)
 
@@ -102,7 +107,7 @@ class Transcription(SupervisedTask):
         counts = self.counts(collected)
         counts = self.trainer.strategy.reduce(counts, reduce_op="sum")  # over the devices, each with its part of the split
         found = rates(counts, n=collected[1].shape[1])
-        if split == "test":  # on one device, so whole
+        if split == "test" and self.trainer.world_size == 1:  # the final test always is; a curve's on several devices has parts of it
             found |= self.rates_of_parts(collected)
         return {name: counts.new_tensor(value) for name, value in found.items()}
 

@@ -14,6 +14,7 @@ from dlhw.run_folder import MOST_WRONG
 from dlhw.theory import double_softmax_floor
 
 DATA: dict[str, Any] = {"data": "medmnist/bloodmnist.npz", "embedded": ["task=digits"]}
+SOURCE = {"bloodmnist": " Pictures: BloodMNIST (MedMNIST v2; Acevedo et al. 2020), CC BY 4.0."}
 SOFTMAX = {"experiment": "bloodmnist/softmax"}
 # What follows, and chapter A2, takes these four in their order: no pooling, the same with a double softmax, pooling, the same.
 ROWS = (
@@ -113,7 +114,7 @@ def drawings(rows: Sequence[Row], wrong: Row) -> Drawings:
                     text = f"{of}confusion matrix of seed {record.seed}, test split; shares of the true class in per cent."
                     confusions.append(Figure(f"{begin}confusion-{row.id}", text, drawing, half=True))
                 if row == wrong and (record.folder / MOST_WRONG).exists():
-                    text = f"{of}the test pictures with the highest loss (seed {record.seed})."
+                    text = f"{of}the test pictures with the highest loss (seed {record.seed}).{SOURCE.get(record.result['task'], '')}"
                     most_wrong.append(Figure(f"{begin}most-wrong-{row.id}", text, figures.stored_figure(record.folder / MOST_WRONG)))
         return confusions + most_wrong
 
