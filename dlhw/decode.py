@@ -186,7 +186,7 @@ def together(folders: Sequence[Path], given: Mapping[str, Any], options: argpars
     settings, own = combined(first, given), combined(first, {})
     net = Ensemble([run.task.evaluated for run in runs]).eval()
     metrics, predictions = decoded(first, data_of(first, options.data_root), options.split, settings, net)
-    members = [str(folder) for folder in folders]
+    members = [folder.name for folder in folders]
     result = {"ensemble": members, "decode": asdict(settings), options.split: metrics}
     name = named(settings, own, options.split, head_of(first.task.net).used(settings))
     write(folders[0].parent / DECODED, f"{ensemble_name(folders)}_{name}", result, predictions)

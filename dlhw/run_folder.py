@@ -6,6 +6,7 @@
 import hashlib
 import json
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -162,7 +163,7 @@ def claim(folder: Path) -> Iterator[None]:
 def _acquire(lock: FileLock, folder: Path, made: list[Path]) -> None:
     """Make the folder and take its lock; ``made`` gets the folders that were not there."""
     try:
-        for attempt in range(10):
+        for attempt in range(20):
             try:
                 for path in [path for path in (*reversed(folder.parents), folder) if not path.exists()]:
                     with suppress(FileExistsError):
@@ -170,8 +171,9 @@ def _acquire(lock: FileLock, folder: Path, made: list[Path]) -> None:
                         made.append(path)
                 lock.acquire()
             except (FileNotFoundError, FileExistsError):  # another process, whose run was refused, removes a folder at this moment
-                if attempt == 9:
+                if attempt == 19:
                     raise
+                time.sleep(0.002 * attempt)  # it has to come to its end, and may have to wait for a core
             else:
                 return
     except Timeout:

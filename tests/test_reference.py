@@ -76,7 +76,11 @@ def test_what_is_not_ours_is_not_kept(trained_runs: Path, tmp_path: Path) -> Non
         (run / "result.json").write_text(json.dumps(result))
         values = np.random.default_rng(0).normal(size=(samples, 1)).astype(np.float32)
         np.savez(run / "predictions.npz", predicted=values, measured=values, index=np.arange(samples))
+    lines = shutil.copytree(source, tmp_path / "runs" / "lines")
+    (lines / "result.json").write_text(json.dumps(result | {"task": "ocr", "finished": "lines"}))
+    np.savez(lines / "predictions.npz", hypothesis=np.array(["read"]), reference=np.array(["red"]), score=np.zeros(1), index=np.zeros(1))
     keep([tmp_path / "runs"], tmp_path / "kept")
+    assert set(read_predictions(tmp_path / "kept" / "digits" / "softmax" / "lines")) == {"score", "index"}
     small = read_predictions(tmp_path / "kept" / "digits" / "softmax" / "small")
     assert set(small) == {"predicted", "index"}
     exact = np.random.default_rng(0).normal(size=(1000, 1))

@@ -133,14 +133,14 @@ def test_ensemble(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert "ensemble of 3: loss " in capsys.readouterr().out
     [found] = (runs[0].parent / "decoded").glob("ensemble-of-3-*_test_beam.json")
     scored = json.loads(found.read_text())
-    assert scored["ensemble"] == [str(run) for run in runs]
+    assert scored["ensemble"] == [run.name for run in runs]
     assert scored["test"]["loss"] < np.mean([result(run)["test"]["loss"] for run in runs])
     decode.main([str(runs[0]), "--ensemble"])  # of one it is that one
     decode.main([str(runs[1]), "--ensemble"])  # has a name of its own
     [alone] = [
         found
         for path in (runs[0].parent / "decoded").glob("ensemble-of-1-*_test_greedy.json")
-        if (found := json.loads(path.read_text()))["ensemble"] == [str(runs[0])]
+        if (found := json.loads(path.read_text()))["ensemble"] == [runs[0].name]
     ]
     assert alone["test"] == pytest.approx(result(runs[0])["test"], rel=1e-4)
 
