@@ -34,7 +34,10 @@ def build(plan: Plan, records: Sequence[Record], claims: Sequence[Claim]) -> Cha
         Section("What is asked", plan.asked),
         Section("Set-up", _made_of(used), [*setup_tables(plan, records), *network_tables(plan, records)]),
         Section(
-            "Results", (), results_tables(plan, records) + plan.tables(records), [_curves(plan, curves, records) for curves in plan.curves]
+            "Results",
+            (),
+            results_tables(plan, records) + plan.tables(records),
+            [figure for curves in plan.curves if (figure := _curves(plan, curves, records))],
         ),
     ]
     if drawings := plan.drawings(records):
@@ -135,9 +138,12 @@ def placed(row: Row, reported: Sequence[float], found: Estimate | None, runs: Se
     )
 
 
-def _curves(plan: Plan, curves: Curves, records: Sequence[Record]) -> Figure:
+def _curves(plan: Plan, curves: Curves, records: Sequence[Record]) -> Figure | None:
+    """The curves of the rows that have runs; None where none has."""
     rows = [row for row in plan.rows if row.id in curves.rows]
     runs = {f"{row.id} {row.label}": members for row in rows if (members := select(records, row.where))}
+    if not runs:
+        return None
     drawing = panels(
         [
             (label, {name: [record.curve(column) for record in members] for name, members in runs.items()})
@@ -163,7 +169,7 @@ def claims_table(plan: Plan, verdicts: Sequence[Verdict]) -> Table:
                 claim.quantity,
                 shown(verdict.effect, digits),
                 _matters(claim),
-                f"{verdict.effect.n if verdict.effect else 0} {claim.over}",
+                _counted(verdict),
                 verdict.data,
             ]
         )
@@ -183,6 +189,11 @@ def claims_table(plan: Plan, verdicts: Sequence[Verdict]) -> Table:
         notes,
         wide=[1, 1, 1, 2, 3, 3],
     )
+
+
+def _counted(verdict: Verdict) -> str:
+    n, over = verdict.effect.n if verdict.effect else 0, verdict.claim.over
+    return f"{n} {over.removesuffix('s') if n == 1 else over}"
 
 
 def _matters(claim: Claim) -> str:
