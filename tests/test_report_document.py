@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from dlhw.report.claims import Claim, load_claims
 from dlhw.report.document import Chapter, Document
 from dlhw.report.plan import Curves, Experiment, Metric, Plan, Row
 from dlhw.report.render import as_latex, latex_text, typst_text, write_document
-from dlhw.report.run_missing import runs_of, shortened
+from dlhw.report.run_missing import run_then, runs_of, shortened
 from dlhw.report.runs import load_records
 from dlhw.results.statistics import Estimate
 
@@ -158,5 +159,32 @@ def test_the_number_of_runs_is_known_before() -> None:
     assert runs_of(["experiment=digits/softmax", "seed=0,1,2", "model.pool=max"]) == 6
     assert runs_of(["experiment=ocr/ctc_vs_attention"]) == 9  # the seeds are those of the experiment that it builds on
     assert runs_of(["experiment=digits/softmax", "model.channels=[8,16],[4]"]) == 16
+    assert runs_of(["experiment=ocr/ctc_vs_attention", "seed=0", "task=ocr_digits", "~task.data.path"]) == 3
     for plan in plans().values():
         assert all(runs_of(experiment.overrides) >= 1 for experiment in plan.experiments)
+
+
+def test_what_follows_an_experiment_is_run_once_and_again_when_its_runs_have_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = Experiment([], then=[["dlhw.decode", "{folder}"], ["dlhw.explain", "run={run}", "data_root={data_root}"]])
+    started: list[list[str]] = []
+
+    def pretend(command: list[str]) -> subprocess.CompletedProcess[str]:
+        started.append(command[2:])
+        return subprocess.CompletedProcess(command, int("dlhw.explain" in command and len(started) == 2))
+
+    monkeypatch.setattr(subprocess, "run", pretend)
+    assert run_then(experiment, tmp_path, Path("data")) == [] == started  # nothing has been trained
+    for name in ("pool-max_seed-0", "seed-0"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "result.json").write_text(name)
+    decode, explain = ["dlhw.decode", str(tmp_path)], ["dlhw.explain", f"run={tmp_path / 'seed-0'}", "data_root=data"]
+    assert run_then(experiment, tmp_path, Path("data")) == [" ".join(explain)]
+    assert started == [decode, explain]
+    assert run_then(experiment, tmp_path, Path("data")) == []
+    assert started[2:] == [explain]  # failed the first time
+    (tmp_path / "seed-0" / "result.json").write_text("trained again")
+    run_then(experiment, tmp_path, Path("data"))
+    run_then(experiment, tmp_path, Path("data"))
+    assert started[3:] == [decode, explain]

@@ -15,7 +15,7 @@ from dlhw.data.vocab import Vocab
 from dlhw.edit_distance import cer, count_edits
 from dlhw.errors import UserError
 from dlhw.explain.command import main as explain
-from dlhw.explain.words import attention_of_words
+from dlhw.explain.views import read_views
 from dlhw.predict.command import main as predict
 from dlhw.results import load_run
 from dlhw.results.reference import COMPACT, keep, read_compact
@@ -211,6 +211,7 @@ def test_wrong_words(run: Path, word: str, told: str) -> None:
 def test_looking_inside(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     for run in runs:
         explain([f"run={run}", "words=5"])
+        told = capsys.readouterr().out
         rows = table(run / "explain" / "confusions.csv")
         scored = result(run)["test"]["cer"] * sum(map(len, references()))
         assert sum(int(row["times"]) for row in rows) == pytest.approx(scored)
@@ -221,12 +222,25 @@ def test_looking_inside(runs: list[Path], capsys: pytest.CaptureFixture[str]) ->
         assert edits == [count_edits([row["true"]], [[row["written"]]]).characters for row in worst]
         has_attention = "none" not in run.name
         assert (run / "explain" / "attention.png").exists() == has_attention
-        assert ("has no attention" in capsys.readouterr().out) != has_attention
-        drawing = attention_of_words(run, ["k æ t͡ʃ", "s i"])
-        assert (drawing is not None) == has_attention
-        if drawing:
-            assert [label.get_text() for label in drawing.axes[0].get_xticklabels()] == ["k", "æ", "t͡ʃ"]
-            assert [label.get_text() for label in drawing.axes[1].get_xticklabels()] == ["s", "i"]
+        assert ("has no attention" in told) != has_attention
+        explain([f"run={run}", "input=k æ t͡ʃ,[si]"])
+        views = read_views(run / "explain" / "given" / "attention")
+        assert [view.columns for view in views] == ([["k", "æ", "t͡ʃ"], ["s", "i"]] if has_attention else [])
+        assert all(view.rows[-1] == "-" and np.allclose(view.weights.sum(axis=1), 1, atol=1e-3) for view in views)
+        assert (run / "explain" / "given" / "attention.png").exists() == has_attention
+        capsys.readouterr()
+    with pytest.raises(UserError, match=r"input=\[\] holds no phones"):
+        explain([f"run={runs[0]}", "input=[]"])
+    with pytest.raises(UserError, match=r"input=none\.txt is missing"):
+        explain([f"run={runs[0]}", "input=none.txt"])
+
+
+def test_what_was_found_for_given_words_is_kept_and_for_test_words_not(runs: list[Path], tmp_path: Path) -> None:
+    [run, *_] = [run for run in runs if "none" not in run.name]
+    explain([f"run={run}", "words=2"])
+    explain([f"run={run}", "input=k æ t͡ʃ"])
+    [kept] = keep([run], tmp_path / "reference")
+    assert [str(path.relative_to(kept)) for path in (kept / "explain").rglob("*.*")] == ["explain/given/attention/1.csv"]
 
 
 def test_attention_is_on_the_phone_that_is_written(run: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,47 @@ FILES = {"train": "train.tsv", "val": "valid.tsv", "test": "test.tsv"}
 Pair = tuple[list[str], str]  # the phones and the spelling of a word
 
 
-class P2GData(ArrayData):
-    """Words in IPA with their spelling, as the course's split of WikiPron (Lee et al., 2020, https://aclanthology.org/2020.lrec-1.521).
+class WordData(ArrayData):
+    """Words in IPA with their spellings. A subclass implements :meth:`pairs`.
 
     The vocabularies of phones and letters are those of the training split; what the other splits have beyond them is counted and told.
+    """
+
+    normalization = "NFC"
+
+    @abstractmethod
+    def pairs(self) -> dict[str, list[Pair]]:
+        """The words of each split; sets ``checksums``.
+
+        Raises:
+            UserError: the data is missing or wrong; names file and line.
+        """
+
+    def read(self) -> None:
+        pairs = self.pairs()
+        phones, letters = (Vocab.of(pair[side] for pair in pairs["train"]) for side in (0, 1))
+        self.splits = {
+            split: Split(phones.array([source for source, _ in of_split], end=False), letters.array([target for _, target in of_split]))
+            for split, of_split in pairs.items()
+        }
+        source, target = (max(len(pair[side]) for of_split in pairs.values() for pair in of_split) for side in (0, 1))
+        self.spec = TextSpec(phones.symbols, letters.symbols, source, target, self.normalization)
+        self.notes = {**self.notes, "unseen": {split: self._unseen(split, pairs[split], phones, letters) for split in ("val", "test")}}
+
+    @staticmethod
+    def _unseen(split: str, pairs: list[Pair], phones: Vocab, letters: Vocab) -> dict[str, dict[str, int]]:
+        """How often which symbols occur that the training split lacks; also logged."""
+        found = {"phones": dict(phones.unseen(p for p, _ in pairs)), "letters": dict(letters.unseen(s for _, s in pairs))}
+        told = {"phones": "all of them are one unknown phone to the network", "letters": "they cannot be written, so each is an error"}
+        for kind, counts in found.items():
+            if counts:
+                listed = ", ".join(f"{symbol} ({count})" for symbol, count in counts.items())
+                log.info("%s has %s that the training split lacks: %s; %s", split, kind, listed, told[kind])
+        return found
+
+
+class P2GData(WordData):
+    """Words in files, as the course's split of WikiPron has them (Lee et al., 2020, https://aclanthology.org/2020.lrec-1.521).
 
     Args:
         path: folder with ``train.tsv``, ``valid.tsv`` and ``test.tsv``; a relative one is looked for here, then in ``data_root``.
@@ -32,30 +70,12 @@ class P2GData(ArrayData):
             raise UserError(f"task.data.normalization={normalization} is not one of {', '.join(NORMALIZATIONS)}")
         self.path, self.normalization = path, normalization
 
-    def read(self) -> None:
+    def pairs(self) -> dict[str, list[Pair]]:
         right = f"a folder with {', '.join(FILES.values())}, phones TAB spelling in every line, is right"
         folder = self.find("task.data.path", self.path, right)
         pairs = {split: read_pairs(folder / name, self.normalization) for split, name in FILES.items()}
         self.checksums = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES.values()}
-        phones, letters = (Vocab.of(pair[side] for pair in pairs["train"]) for side in (0, 1))
-        self.splits = {
-            split: Split(phones.array([source for source, _ in of_split], end=False), letters.array([target for _, target in of_split]))
-            for split, of_split in pairs.items()
-        }
-        source, target = (max(len(pair[side]) for of_split in pairs.values() for pair in of_split) for side in (0, 1))
-        self.spec = TextSpec(phones.symbols, letters.symbols, source, target, self.normalization)
-        self.notes = {"unseen": {split: self._unseen(split, pairs[split], phones, letters) for split in ("val", "test")}}
-
-    @staticmethod
-    def _unseen(split: str, pairs: list[Pair], phones: Vocab, letters: Vocab) -> dict[str, dict[str, int]]:
-        """How often which symbols occur that the training split lacks; also logged."""
-        found = {"phones": dict(phones.unseen(p for p, _ in pairs)), "letters": dict(letters.unseen(s for _, s in pairs))}
-        told = {"phones": "all of them are one unknown phone to the network", "letters": "they cannot be written, so each is an error"}
-        for kind, counts in found.items():
-            if counts:
-                listed = ", ".join(f"{symbol} ({count})" for symbol, count in counts.items())
-                log.info("%s has %s that the training split lacks: %s; %s", split, kind, listed, told[kind])
-        return found
+        return pairs
 
 
 def read_pairs(path: Path, normalization: str = "NFC") -> list[Pair]:

@@ -1,7 +1,8 @@
 """What a network that reads lines has learnt: where it looks, what it is unsure of, what it confuses, which lines it reads worst.
 
-Of the test split are written ``posteriors.png`` (CTC: the probability of each letter over the line) or ``attention.png`` (where the decoder
-looked as it wrote), ``confusions.csv``, ``confusions.png``, ``worst.csv`` and ``worst.png``.
+Of the test split are written ``posteriors.png`` (CTC: the probability of each letter over the line) or ``attention.png`` (where the
+decoder looked as it wrote) with their matrices and lines in a folder of that name, ``confusions.csv``, ``confusions.png``, ``worst.csv``
+and ``worst.png``.
 
 Legend: S steps along the line, T letters, H height, W width.
 """
@@ -9,7 +10,6 @@ Legend: S steps along the line, T letters, H height, W width.
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,12 +19,15 @@ from numpy.typing import NDArray
 from dlhw.edit_distance import confusions, count_edits
 from dlhw.errors import UserError
 from dlhw.explain import options as common
-from dlhw.explain.words import attention_weights, confusion_bars, save, write_table
+from dlhw.explain.views import View, write_table, write_views
+from dlhw.explain.words import ATTENTION, attention_weights, confusion_bars, save
 from dlhw.predict.lines import Reading, read
 
 if TYPE_CHECKING:
     from dlhw.data.line_pictures import LineSplit
     from dlhw.results import Run
+
+POSTERIORS = "posteriors"
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,11 @@ def explain(options: Options) -> None:
     captions = [f"{names[row]}\n{references[row]}\n{answers[row]}" for row in worst]
     save(pictures_figure([split.picture(row) for row in worst], captions), options.folder / "worst.png")
     written = ["confusions.csv", "confusions.png", "worst.csv", "worst.png"]
-    if drawing := over_lines(run, split, readings[: options.lines]):
-        written.append("posteriors.png" if run.task.net.head == "ctc" else "attention.png")
-        save(drawing, options.folder / written[-1])
+    if views := over_lines(run, split, readings[: options.lines]):
+        name = POSTERIORS if run.task.net.head == "ctc" else ATTENTION
+        write_views(options.folder / name, views)
+        save(over_line_figure(views), options.folder / f"{name}.png")
+        written += [f"{name}.png", name]
     else:
         print("this network has no attention, so none is drawn")
     print("\n".join(str(options.folder / name) for name in written))
@@ -91,28 +96,12 @@ def pictures_figure(pictures: Sequence[NDArray[np.uint8]], captions: Sequence[st
     return figure
 
 
-def over_longest_lines(folder: Path, count: int) -> Figure | None:
-    """As :func:`over_lines`, of the longest test lines of a run whose data comes with the project."""
-    from dlhw.data.line_pictures import LineSplit
-    from dlhw.decode import data_of
-    from dlhw.decoding import Decode
-    from dlhw.results import load_run
-    from dlhw.specs import PAD
-
-    run = load_run(folder)
-    split: LineSplit = data_of(run, data_root="").splits["test"]  # type: ignore[assignment]  # what a run on a LineSpec has
-    longest = np.argsort(-(split.targets != PAD).sum(axis=1), kind="stable")[:count]
-    lines = LineSplit.of([split.picture(line).T for line in longest], split.targets[longest])
-    settings = Decode(max_symbols=run.config.task.decode.max_symbols)
-    return over_lines(run, lines, read(run, [lines.picture(line).T for line in range(len(longest))], settings, batch_size=count))
-
-
-def over_lines(run: "Run", split: "LineSplit", readings: Sequence[Reading]) -> Figure | None:
-    """The posteriors of CTC, or the attention, over the first lines, of which there are readings; None for a decoder without attention."""
+def over_lines(run: "Run", split: "LineSplit", readings: Sequence[Reading]) -> list[View]:
+    """The posteriors of CTC, or the attention, over the first lines, of which there are readings; empty for a decoder without attention."""
     import torch
 
     task: Any = run.task
-    matrices, pictures, letters = [], [], []
+    views = []
     for row, reading in enumerate(readings):
         picture = split.picture(row)
         inputs = (torch.from_numpy(picture.copy())[None].to(task.device), torch.tensor([picture.shape[1]], device=task.device))
@@ -127,10 +116,8 @@ def over_lines(run: "Run", split: "LineSplit", readings: Sequence[Reading]) -> F
             if weights is None:
                 continue
             matrix, shown = weights[0], written
-        matrices.append(matrix)
-        pictures.append(picture)
-        letters.append(shown)
-    return over_line_figure(pictures, matrices, letters) if matrices else None
+        views.append(View(matrix, shown, [*map(str, range(matrix.shape[1]))], picture))
+    return views
 
 
 def posteriors(logits: Any, written: Sequence[str], symbols: Sequence[str]) -> tuple[NDArray[np.float32], list[str]]:
@@ -140,22 +127,22 @@ def posteriors(logits: Any, written: Sequence[str], symbols: Sequence[str]) -> t
     return probabilities[[0, *(1 + symbols.index(letter) for letter in shown)]], ["blank", *shown]
 
 
-def over_line_figure(
-    pictures: Sequence[NDArray[np.uint8]], matrices: Sequence[NDArray[np.floating]], letters: Sequence[Sequence[str]]
-) -> Figure:
-    """Each line above its matrix, (letters, S), whose steps stand below the columns that they were made of; all lines to one scale."""
-    heights = [part for matrix in matrices for part in (1.0, max(1.0, 0.11 * len(matrix)))]
+def over_line_figure(views: Sequence[View]) -> Figure:
+    """Each line above its matrix, whose steps stand below the columns that they were made of; all lines to one scale."""
+    pictures = [view.picture for view in views if view.picture is not None]
+    heights = [part for view in views for part in (1.0, max(1.0, 0.11 * len(view.rows)))]
     longest = max(picture.shape[1] for picture in pictures)
     width = min(12.0, 0.75 * longest / pictures[0].shape[0] + 1.0)  # inches; lines that are not very long keep their shape
     figure = Figure(figsize=(width, 0.75 * sum(heights)), layout="constrained")
-    axes = figure.subplots(2 * len(pictures), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for above, below, picture, matrix, names in zip(axes[::2], axes[1::2], pictures, matrices, letters, strict=True):
-        extent = (0, picture.shape[1], len(matrix) - 0.5, -0.5)
+    axes = figure.subplots(2 * len(views), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for above, below, picture, view in zip(axes[::2], axes[1::2], pictures, views, strict=True):
         above.imshow(picture, cmap="gray", vmin=0, vmax=255, aspect="auto", extent=(0, picture.shape[1], 1, 0))
         above.axis("off")
-        below.imshow(matrix, cmap="Blues", vmin=0, vmax=1, aspect="auto", extent=extent, interpolation="nearest")
-        size = min(8.0, 45 * max(1.0, 0.11 * len(matrix)) / len(matrix))  # points: a row's share of the height
-        below.set_yticks(range(len(names)), ["(space)" if name == " " else name for name in names], fontsize=size, parse_math=False)
+        extent = (0, picture.shape[1], len(view.rows) - 0.5, -0.5)
+        below.imshow(view.weights, cmap="Blues", vmin=0, vmax=1, aspect="auto", extent=extent, interpolation="nearest")
+        size = min(8.0, 45 * max(1.0, 0.11 * len(view.rows)) / len(view.rows))  # points: a row's share of the height
+        names = ["(space)" if name == " " else name for name in view.rows]
+        below.set_yticks(range(len(names)), names, fontsize=size, parse_math=False)
         below.set_xticks([])
         above.set_xlim(0, longest)
         below.set_xlim(0, longest)

@@ -1,11 +1,11 @@
 """What a network that spells has learnt: where it looks, which letters it confuses, which words it spells worst.
 
-Of the test split are written ``attention.png`` (where the network has attention), ``confusions.csv``, ``confusions.png``, ``worst.csv``.
+Of the test split are written ``attention.png`` and its matrices ``attention/1.csv`` ... (where the network has attention),
+``confusions.csv``, ``confusions.png``, ``worst.csv``; of words that are given (``input=``) the attention alone, in the folder ``given/``.
 
 Legend: N words, S phones, T letters.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,23 +22,30 @@ from dlhw.data.vocab import Vocab
 from dlhw.edit_distance import confusions, count_edits
 from dlhw.errors import UserError
 from dlhw.explain import options as common
-from dlhw.predict.words import spell
+from dlhw.explain.views import View, write_table, write_views
+from dlhw.predict.words import phones_of, read_words, refuse_missing, spell
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from dlhw.results import Run
 
+ATTENTION, GIVEN = "attention", "given"
+
 
 @dataclass(frozen=True)
 class Options(common.Options):
-    """``words``: how many are drawn and how many of the worst are listed; ``confusions``: how many pairs of letters are drawn."""
+    """``words``: how many are drawn and how many of the worst are listed; ``confusions``: how many pairs of letters are drawn; ``input``:
+    words in IPA, or a file of them, as for predict.py, in the place of the test split.
+    """
 
     words: int = 12
     confusions: int = 30
+    input: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        refuse_missing(self.input)
         for name in ("words", "confusions"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name}={getattr(self, name)} is out of range: at least 1")
@@ -62,18 +69,18 @@ def attention_weights(net: Any, source: "Tensor", ids: "Tensor") -> NDArray[np.f
     return torch.stack(steps, dim=1).float().cpu().numpy()
 
 
-def attention_figure(weights: Sequence[NDArray[np.floating]], phones: Sequence[Sequence[str]], letters: Sequence[Sequence[str]]) -> Figure:
-    """One matrix a word, (T, S): a row is a letter of the answer, a column a phone, dark where the network looked."""
-    columns = min(4, len(weights))
-    rows = -(-len(weights) // columns)
+def attention_figure(views: Sequence[View]) -> Figure:
+    """One matrix a word: a row is a letter of the answer, a column a phone, dark where the network looked."""
+    columns = min(4, len(views))
+    rows = -(-len(views) // columns)
     figure = Figure(figsize=(3.0 * columns, 3.0 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
-    for axis, matrix, of_word, written in zip(axes, weights, phones, letters, strict=False):
-        axis.imshow(matrix, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        axis.set_xticks(range(len(of_word)), of_word)
-        axis.set_yticks(range(len(written)), written)
+    for axis, view in zip(axes, views, strict=False):
+        axis.imshow(view.weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        axis.set_xticks(range(len(view.columns)), view.columns)
+        axis.set_yticks(range(len(view.rows)), view.rows)
         axis.tick_params(length=0, labelsize=8)
-    for axis in axes[len(weights) :]:
+    for axis in axes[len(views) :]:
         axis.axis("off")
     figure.suptitle("Attention: rows are the letters written (- the end), columns the phones", fontsize=11)
     return figure
@@ -97,25 +104,24 @@ def save(figure: Figure, path: Path) -> None:
         FigureCanvasAgg(figure).print_png(temporary)
 
 
-def write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Write a CSV."""
-    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(header)
-        table.writerows(rows)
-
-
 def explain(options: Options) -> None:
-    """Spell the test split greedily, write figures and tables, and print their names.
+    """Spell the test split, or the words that are given, greedily, write figures and tables, and print their names.
 
     Raises:
-        UserError: the run's data is missing or has changed, a folder that cannot be written.
+        UserError: the run's data is missing or has changed, no such input, a folder that cannot be written.
     """
     from dlhw.decode import data_of
     from dlhw.decoding import Decode
     from dlhw.results import load_run
 
     run = load_run(options.run, options.device)
+    if options.input:
+        known = Vocab(run.spec.source)
+        given = [phones for word in read_words(options.input) if (phones := phones_of(word, known, run.spec.normalization))]
+        if not given:
+            raise UserError(f"input={options.input} holds no phones: phones separated by blanks, as in input='k æ t', are right")
+        print("\n".join(write_attention(run, known.array(given, end=False), options.folder / GIVEN)))
+        return
     split = data_of(run, options.data_root).splits["test"]
     source, target = Vocab(run.spec.source), Vocab(run.spec.target)
     words = [[source.decode([number]) for number in row if number] for row in split.inputs]
@@ -132,25 +138,22 @@ def explain(options: Options) -> None:
     worst = sorted(range(len(edits)), key=lambda row: (-edits[row], row))[: options.words]
     rows = [(" ".join(words[row]), references[row], answers[row], edits[row], f"{spellings[row].probability:.7g}") for row in worst]
     write_table(options.folder / "worst.csv", ("phones", "true", "written", "edits", "probability"), rows)
-    written = ["confusions.csv", "confusions.png", "worst.csv"]
-    if drawing := attention_of(run, split.inputs[: options.words]):
-        save(drawing, options.folder / "attention.png")
-        written.append("attention.png")
-    else:
-        print("this network has no attention, so none is drawn")
-    print("\n".join(str(options.folder / name) for name in written))
+    written = [str(options.folder / name) for name in ("confusions.csv", "confusions.png", "worst.csv")]
+    print("\n".join([*written, *write_attention(run, split.inputs[: options.words], options.folder)]))
 
 
-def attention_of_words(folder: Path, words: Sequence[str]) -> Figure | None:
-    """Where the network of a run looks as it spells words in IPA, the phones separated by blanks; None where it has no attention."""
-    from dlhw.results import load_run
+def write_attention(run: "Run", words: NDArray[np.integer], folder: Path) -> list[str]:
+    """Draw where the network looks as it spells words, ids of phones (N, S), and write the matrices; returns what is to be told of it."""
+    views = attention_of(run, words)
+    if not views:
+        return ["this network has no attention, so none is drawn"]
+    write_views(folder / ATTENTION, views)
+    save(attention_figure(views), folder / f"{ATTENTION}.png")
+    return [str(folder / f"{ATTENTION}.png"), str(folder / ATTENTION)]
 
-    run = load_run(folder)
-    return attention_of(run, Vocab(run.spec.source).array([word.split() for word in words], end=False))
 
-
-def attention_of(run: "Run", words: NDArray[np.integer]) -> Figure | None:
-    """Where the network looked as it spelt words greedily, ids of phones (N, S); None where it has no attention."""
+def attention_of(run: "Run", words: NDArray[np.integer]) -> list[View]:
+    """Where the network looked as it spelt words greedily, ids of phones (N, S); empty where it has no attention."""
     import torch
 
     from dlhw.decoding import Decode
@@ -162,8 +165,7 @@ def attention_of(run: "Run", words: NDArray[np.integer]) -> Figure | None:
     ids = task.head.decode(task.evaluated, source, Decode(max_symbols=run.config.task.decode.max_symbols)).ids[:, 0]
     weights = attention_weights(task.evaluated, source, ids)
     if weights is None:
-        return None
+        return []
     columns = [[phones.decode([number]) for number in row if number != PAD] for row in source.tolist()]
     rows = [[letters.decode([number]) or "-" for number in row if number != PAD] for row in ids.tolist()]
-    matrices = [matrix[: len(row), : len(column)] for matrix, row, column in zip(weights, rows, columns, strict=True)]
-    return attention_figure(matrices, columns, rows)
+    return [View(matrix[: len(row), : len(column)], row, column) for matrix, row, column in zip(weights, rows, columns, strict=True)]

@@ -35,8 +35,7 @@ class Options(common.Options):
     k: int | None = None  # spellings of each word, by beam or nucleus
 
     def __post_init__(self) -> None:
-        if not os.path.exists(self.input) and Path(self.input).suffix in (".txt", ".tsv", ".csv"):
-            raise UserError(f"input={self.input} is missing: a file with one word in IPA a line, or the word itself, is right")
+        refuse_missing(self.input)
         super().__post_init__()
 
 
@@ -52,20 +51,26 @@ class Spelling:
     probability: float
 
 
-def read_words(options: Options) -> list[str]:
-    """The words that were asked for, as they were given.
+def refuse_missing(given: str) -> None:
+    """Refuse what looks like the name of a file and is none."""
+    if not os.path.exists(given) and Path(given).suffix in (".txt", ".tsv", ".csv"):
+        raise UserError(f"input={given} is missing: a file with one word in IPA a line, or the word itself, is right")
+
+
+def read_words(given: str) -> list[str]:
+    """The words that were asked for, as they were given: those of a file, or with commas between them.
 
     Raises:
         UserError: no word, or a file that is no UTF-8.
     """
-    path = Path(options.input)
+    path = Path(given)
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines() if os.path.exists(path) else options.input.split(",")
+        lines = path.read_text(encoding="utf-8-sig").splitlines() if os.path.exists(path) else given.split(",")
     except (UnicodeDecodeError, OSError) as error:
         raise UserError(f"input={path} cannot be read ({error}): a text file in UTF-8 with one word in IPA a line is right") from None
     words = [word for line in lines if (word := line.split("\t")[0].strip())]
     if not words:
-        raise UserError(f"input={options.input} holds no word: phones separated by blanks, as in input='k æ t', are right")
+        raise UserError(f"input={given} holds no word: phones separated by blanks, as in input='k æ t', are right")
     return words
 
 
@@ -112,7 +117,7 @@ def predict(options: Options) -> bool:
     """
     from dlhw.results import load_run
 
-    words = read_words(options)
+    words = read_words(options.input)
     run = load_run(options.run, options.device)
     known = Vocab(run.spec.source)
     phones = [phones_of(word, known, run.spec.normalization) for word in words]

@@ -1,5 +1,7 @@
 """Runs what a report still lacks: every experiment as one sweep of ``train.py``, which skips finished runs and resumes others."""
 
+import hashlib
+import json
 import math
 import re
 import subprocess
@@ -8,35 +10,38 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import yaml
 
+from dlhw.atomic_file import write_text
 from dlhw.config import CONF
 from dlhw.errors import UserError
 from dlhw.report.plan import Experiment
 from dlhw.run_folder import RESULT
 
 TRAIN = CONF.parent / "train.py"
+DONE = "after.json"  # in an experiment's folder: commands that were run after it, and the state of its runs then
 ENDED = re.compile(r"(finished|skipped, already finished:|error:) ")
 
 
 def run_all(experiments: Sequence[Experiment], output_root: Path, data_root: Path, quick: bool) -> list[str]:
     """Run experiments one after the other and print after every run how many there are and how long the rest may take.
 
-    Returns the commands that have failed; they do not stop the others.
+    What is to be done after an experiment is done once, and again when its runs have changed. Returns the commands that have failed; they
+    do not stop the others.
     """
     if quick:
         experiments = [short for experiment in experiments if (short := shortened(experiment, data_root))]
-    sweeps = [experiment.overrides for experiment in experiments]
-    counts = [runs_of(sweep) for sweep in sweeps]
-    total, done, begin, failed = sum(counts), 0, time.monotonic(), []
-    trained = 0
-    print(f"{total} runs in {len(sweeps)} experiments", flush=True)
-    for experiment, sweep, count in zip(experiments, sweeps, counts, strict=True):
-        command = [sys.executable, str(TRAIN), "-m", *sweep, f"output_root={output_root}", f"data_root={data_root}"]
+    counts = [runs_of(experiment.overrides) for experiment in experiments]
+    total, done, failed = sum(counts), 0, []
+    seconds: list[float] = []  # that each experiment's runs took, those so far where one of them was trained
+    print(f"{total} runs in {len(experiments)} experiments", flush=True)
+    for experiment, count in zip(experiments, counts, strict=True):
+        command = [sys.executable, str(TRAIN), "-m", *experiment.overrides, f"output_root={output_root}", f"data_root={data_root}"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace") as process:
             assert process.stdout is not None
-            ended = 0
+            ended, trained, begin = 0, 0, time.monotonic()
             for line in process.stdout:
                 if not (match := ENDED.match(line)):
                     continue
@@ -44,20 +49,44 @@ def run_all(experiments: Sequence[Experiment], output_root: Path, data_root: Pat
                     print(line.rstrip(), flush=True)
                 ended += 1
                 trained += match[1] == "finished"
-                left = (time.monotonic() - begin) / max(trained, 1) * (total - done - ended)
+                each = (time.monotonic() - begin) / max(trained, 1)
+                known = [*seconds, *[each] * bool(trained)]
+                left = each * (count - ended) + (fmean(known) if known else 0.0) * (total - done - count)
                 print(f"run {done + ended} of {total}: {line.split()[0].rstrip(',')}, about {_minutes(left)} left", flush=True)
             status = process.wait()
         if status in (-2, -15, 130, 143):
             raise KeyboardInterrupt
         if status:
-            failed.append(" ".join(["train.py -m", *sweep]))
+            failed.append(" ".join(["train.py -m", *experiment.overrides]))
+        if trained:
+            seconds.append((time.monotonic() - begin) / trained)
         done += count
-        for module, *arguments in experiment.then:
-            folder = output_root / _experiment(sweep)
-            runs = sorted((path.parent for path in folder.glob(f"*/{RESULT}")), key=lambda run: (len(run.name), run.name))
-            given = [argument.format(folder=folder, run=runs[0] if runs else folder, data_root=data_root) for argument in arguments]
-            if subprocess.run([sys.executable, "-m", module, *given]).returncode:
-                failed.append(" ".join([module, *given]))
+        failed += run_then(experiment, output_root / _experiment(experiment.overrides), data_root)
+    return failed
+
+
+def run_then(experiment: Experiment, folder: Path, data_root: Path) -> list[str]:
+    """Run the commands of an experiment that have not been run since its runs, which lie below ``folder``, ended.
+
+    Returns those that have failed.
+    """
+    results = sorted(folder.glob(f"*/{RESULT}"), key=lambda path: (len(path.parent.name), path))
+    if not results:
+        return []
+    state = hashlib.sha256(b"".join(path.read_bytes() for path in results)).hexdigest()
+    noted = folder / DONE
+    done: dict[str, str] = json.loads(noted.read_text()) if noted.exists() else {}
+    failed = []
+    for module, *arguments in experiment.then:
+        given = [argument.format(folder=folder, run=results[0].parent, data_root=data_root) for argument in arguments]
+        command = " ".join([module, *given])
+        if done.get(command) == state:
+            continue
+        if subprocess.run([sys.executable, "-m", module, *given]).returncode:
+            failed.append(command)
+        else:
+            done[command] = state
+            write_text(noted, json.dumps(done, indent=2) + "\n")
     return failed
 
 
@@ -90,7 +119,7 @@ def runs_of(sweep: Sequence[str]) -> int:
     Raises:
         UserError: no such experiment.
     """
-    given = dict(override.split("=", 1) for override in sweep)
+    given = dict(override.split("=", 1) for override in sweep if "=" in override)
     return math.prod(len(_values(str(values))) for values in (_grid(_experiment(sweep)) | given).values())
 
 
@@ -108,7 +137,7 @@ def _grid(name: str) -> dict[str, str]:
 
 
 def _experiment(sweep: Sequence[str]) -> str:
-    given = dict(override.split("=", 1) for override in sweep)
+    given = dict(override.split("=", 1) for override in sweep if "=" in override)
     return given.get("experiment", f"{given.get('task')}/{given.get('model')}")
 
 

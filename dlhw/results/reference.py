@@ -20,10 +20,11 @@ REFERENCE, README = Path("outputs/reference"), Path("README.md")
 CONFUSION = "confusion.csv"  # of a classified test split: counts, rows the true class
 COMPACT = "predictions.csv.gz"  # text, because a repository is no place for binary arrays
 TEXT = ":text"  # ends the name of a column of text
-EMBEDDED = ("digits", "ocr_digits", "rbp_sim", "rbp_sim_unseen")  # tasks whose data comes with the project
+EMBEDDED = ("digits", "ocr_digits", "p2g_sim", "rbp_sim", "rbp_sim_unseen")  # tasks whose data comes with the project
 OF_THE_DATA = ("targets", "measured", "reference", "picture")  # arrays that are parts of other sets, which are not ours to give away
-# What dlhw.explain has found in a network that reads RNA: of the network itself, and on samples, which are parts of the data.
-FOUND, FOUND_ON_SAMPLES = ("summary.json", "filters.csv", "filters.meme"), ("positions.csv", "kmers.csv")
+# What dlhw.explain has found: of a network itself, or for words that were given to it; and on samples, which are parts of the data.
+FOUND = ("summary.json", "filters.csv", "filters.meme", "given/**/*.csv")
+FOUND_ON_SAMPLES = ("positions.csv", "kmers.csv", "posteriors/*.*", "attention/*.*")
 NEARLY = {"ocr": ("hypothesis",)}  # task: predictions that are the answers but for a letter here and there
 MOST = 500_000  # bytes of one run's predictions; larger ones are left out
 BEGIN, END = "<!-- results: python -m dlhw.results readme -->", "<!-- end of results -->"
@@ -31,7 +32,7 @@ BEGIN, END = "<!-- results: python -m dlhw.results readme -->", "<!-- end of res
 
 def keep(folders: Sequence[str | Path], reference: Path = REFERENCE) -> list[Path]:
     """Copy the finished runs below ``folders`` to ``reference/<experiment>/<run>``: settings, result, metrics, test predictions,
-    the scores that other decoders gave, and what was found in a network that reads RNA.
+    the scores that other decoders gave, and what ``dlhw.explain`` has found.
 
     Of predictions for data that does not come with the project, what was to be predicted is left out; predicted intensities keep three
     digits; what is larger than ``MOST`` is not kept. The confusion matrix stays; pictures do of embedded data. Returns the folders written.
@@ -56,8 +57,8 @@ def keep(folders: Sequence[str | Path], reference: Path = REFERENCE) -> list[Pat
             for path in (here / DECODED).glob("*.json"):
                 (there / DECODED).mkdir(exist_ok=True)
                 shutil.copyfile(path, there / DECODED / path.name)
-        for path in (source / EXPLAINED).rglob("*"):
-            if path.name in FOUND or (run["task"] in EMBEDDED and path.name in FOUND_ON_SAMPLES):
+        for pattern in (*FOUND, *(FOUND_ON_SAMPLES if run["task"] in EMBEDDED else ())):
+            for path in (source / EXPLAINED).rglob(pattern):
                 (target / path.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, target / path.relative_to(source))
         kept.append(target)

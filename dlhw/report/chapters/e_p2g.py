@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
-from dlhw.explain.words import attention_of_words
+from dlhw.explain.words import ATTENTION, GIVEN, attention_figure
 from dlhw.report.build import estimate
 from dlhw.report.claims import Verdict
 from dlhw.report.document import Figure, Table
 from dlhw.report.plan import Curves, Experiment, Metric, Plan, Row
 from dlhw.report.runs import Record, select
 from dlhw.report.texts import cer_by_length, confusions_table, errors_table, percent, texts_of, thirds
-from dlhw.run_folder import BEST as WEIGHTS
+from dlhw.report.views import view_figure
 
 NONE = {"experiment": "p2g/attention", "model.attention": "none"}
 BAHDANAU = {"experiment": "p2g/attention", "model.attention": "bahdanau"}
@@ -19,8 +20,9 @@ SHORT = ["trainer.max_epochs=2", "trainer.steps_per_epoch=20"]
 DECODE = ["dlhw.decode", "{folder}", "--data-root", "{data_root}"]
 NUCLEUS = [*DECODE, "task.decode.method=nucleus", "task.decode.p=0.8", "task.decode.k=3"]
 BEAM = [*DECODE, "model.attention=bahdanau", "task.decode.method=beam"]
-# Of no data set: any words in IPA will do.
-WORDS = ("f o ʊ t ə ɡ ɹ æ f", "n e ɪ ʃ ə n", "k w ɪ k l i", "t͡ʃ ɪ l d ɹ ə n")  # noqa: RUF001
+# Of no data set; the made-up language has their phones as well.
+LOOK = ["dlhw.explain", "run={run}", "input=f o ʊ t ə ɡ ɹ æ f,n e ɪ ʃ ə n,k w ɪ k l i,t͡ʃ ɪ l d ɹ ə n"]
+MADE_UP: dict[str, Any] = {"data": "p2g", "embedded": ["task=p2g_sim"]}
 
 
 def of_beam(kind: str) -> list[Metric]:
@@ -55,14 +57,13 @@ def tables(records: Sequence[Record]) -> list[Table]:
 
 
 def drawings(records: Sequence[Record]) -> list[Figure]:
-    """Where networks look as they spell words that are of no data set; only of runs whose weights are there."""
-    found = []
-    for row in (R13, BEST_ROW):
-        runs = [record for record in select(records, row.where) if (record.folder / WEIGHTS).exists()]
-        if runs and (drawing := attention_of_words(runs[0].folder, WORDS)):
-            text = f"{row.id} (seed {runs[0].seed}): where the network looks as it spells four words, which are of no data set."
-            found.append(Figure(f"{PLAN.name}-attention-{row.id}", text, drawing))
-    return found
+    """Where networks look as they spell words that are of no data set."""
+    what = "where the network looks as it spells four words, which are of no data set."
+    return [
+        figure
+        for row in (R13, BEST_ROW)
+        for figure in view_figure(f"{PLAN.name}-attention-{row.id}", row, records, f"{GIVEN}/{ATTENTION}", attention_figure, what)
+    ]
 
 
 def discussion(records: Sequence[Record], verdicts: Sequence[Verdict]) -> list[str]:
@@ -126,8 +127,10 @@ PLAN = Plan(
         "Some pronunciations have several spellings (114 of the 1,000 test words in the full WikiPron), so none can be right throughout.",
     ],
     experiments=[
-        Experiment(["experiment=p2g/attention"], [*SHORT, "seed=42"], [NUCLEUS, BEAM, [*BEAM, "--ensemble"]], data="p2g"),
-        Experiment(["task=p2g", "model=p2g_best"], [*SHORT, "seed=0"], [[*DECODE, "--ensemble"]], data="p2g"),
+        Experiment(["experiment=p2g/attention"], [*SHORT, "seed=42"], [NUCLEUS, BEAM, [*BEAM, "--ensemble"], LOOK], **MADE_UP),
+        Experiment(
+            ["experiment=p2g/p2g_best", "task=p2g", "model=p2g_best"], [*SHORT, "seed=0"], [[*DECODE, "--ensemble"], LOOK], **MADE_UP
+        ),
     ],
     rows=[R12, R13, R14, R13_BEAM, DOT_ROW, BEST_ROW, R13_ALL, BEST_ALL],
     metrics=[Metric("test/cer", "CER"), Metric("test/wer", "WER")],

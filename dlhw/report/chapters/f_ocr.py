@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from dlhw.edit_distance import confusions
-from dlhw.explain.lines import over_longest_lines
+from dlhw.explain.lines import POSTERIORS, over_line_figure
+from dlhw.explain.words import ATTENTION
 from dlhw.report.build import estimate
 from dlhw.report.claims import Verdict
 from dlhw.report.document import Figure, Table
 from dlhw.report.plan import Curves, Experiment, Metric, Plan, Row
 from dlhw.report.runs import Record, select
 from dlhw.report.texts import LONG, Texts, cer_by_length, confusions_table, errors, errors_table, percent, texts_of, thirds
-from dlhw.run_folder import BEST
+from dlhw.report.views import view_figure
 
 LINES = {"experiment": "ocr/ctc_vs_attention"}
 SHORT = ["trainer.max_epochs=1", "trainer.steps_per_epoch=10", "seed=0"]
@@ -20,7 +21,7 @@ DECODE = ["dlhw.decode", "{folder}", "--data-root", "{data_root}"]
 BEAM = [*DECODE, "task.decode.method=beam"]
 LANGUAGE = [*BEAM, "model=crnn_ctc", "task.decode.lm_weight=0.2"]  # chosen on the validation split
 WITH_LANGUAGE = "test_beam_lm_weight-0.2"
-DRAWN = 2  # lines
+LOOK = ["dlhw.explain", "run={run}", "lines=2"]
 
 
 def scores(kind: str) -> list[Metric]:
@@ -81,14 +82,16 @@ def books_table(records: Sequence[Record]) -> list[Table]:
 
 
 def drawings(records: Sequence[Record]) -> list[Figure]:
-    """What CTC and attention see on lines of digits, which come with the project; only of runs whose weights are there."""
-    found = []
-    for row, what in ((DIGITS, "the probability of each letter and of the blank over the line"), (DIGITS_16, "where the decoder looks")):
-        runs = [record for record in select(records, row.where) if (record.folder / BEST).exists()]
-        if runs and (drawing := over_longest_lines(runs[0].folder, DRAWN)):
-            text = f"{row.id} (seed {runs[0].seed}): {what}, for two test lines of handwritten digits."
-            found.append(Figure(f"{PLAN.name}-{row.id}", text, drawing))
-    return found
+    """What CTC and attention see on lines of digits, which come with the project."""
+    lines = "for two test lines of handwritten digits."
+    return [
+        figure
+        for row, folder, what in (
+            (DIGITS, POSTERIORS, f"the probability of each letter and of the blank over the line, {lines}"),
+            (DIGITS_16, ATTENTION, f"where the decoder looks, {lines}"),
+        )
+        for figure in view_figure(f"{PLAN.name}-{row.id}", row, records, folder, over_line_figure, what)
+    ]
 
 
 def discussion(records: Sequence[Record], verdicts: Sequence[Verdict]) -> list[str]:
@@ -159,9 +162,17 @@ PLAN = Plan(
         "letters and positions, and a decoder with attention, which writes letter by letter.",
     ],
     experiments=[
-        Experiment(["experiment=ocr/ctc_vs_attention"], SHORT, [BEAM, LANGUAGE, [*LANGUAGE, "--ensemble"]], data="ocr/earlyprint"),
-        Experiment(["task=ocr_digits", "model=crnn_ctc"], ["trainer.max_epochs=2", "seed=0"]),
-        Experiment(["task=ocr_digits", "model=ocr_seq2seq"], ["trainer.max_epochs=2", "seed=0"]),
+        Experiment(
+            ["experiment=ocr/ctc_vs_attention"],
+            SHORT,
+            [BEAM, LANGUAGE, [*LANGUAGE, "--ensemble"]],
+            data="ocr/earlyprint",
+            embedded=["task=ocr_digits", "~task.data.path"],  # a folder of lines is no knob of lines that are composed
+        ),
+        *(
+            Experiment(["task=ocr_digits", f"model={model}"], ["trainer.max_epochs=2", "seed=0"], [LOOK])
+            for model in ("crnn_ctc", "ocr_seq2seq")
+        ),
     ],
     rows=[R15, R15_BEAM, R15_LANGUAGE, R16, R16_BEAM, R16_NONE, DIGITS, DIGITS_16, VOTE],
     metrics=[Metric("test/cer", "CER"), Metric("test/wer", "WER")],
