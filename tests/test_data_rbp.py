@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from rbp_tables import read, table, write_table
+from scipy import stats
 
 from dlhw.data.rbp import RbpData
 from dlhw.data.rbp_scale import fit_scale
@@ -67,6 +68,17 @@ def test_fewer_training_probes_are_the_first_of_all(path):
     assert sequences(few, "val") == sequences(all_of_them, "val")
     values = few.splits["train"].targets
     assert values.mean(axis=0) == pytest.approx(0, abs=1e-6) and values.std(axis=0) == pytest.approx(1, abs=1e-5)  # fitted on these alone
+
+
+def test_fewer_test_probes_are_drawn_from_all_of_a_sorted_table(tmp_path):
+    """Of 100, the first of which bind most: any ten are drawn, always the same ones, in the order of the table."""
+    path = write_table(tmp_path / "t.txt", table(200).sort_values("EXP1", ascending=False))
+    every, ten, twenty = (sequences(read(path, test_probes=most), "test") for most in (None, 10, 20))
+    places = [every.index(sequence) for sequence in ten]
+    assert len(ten) == 10 and places == sorted(places) and 20 < np.mean(places) < 80
+    assert set(ten) < set(twenty)
+    assert sequences(read(path, test_probes=10, seed=1, train_probes=5), "test") == ten
+    assert sequences(read(path, test_probes=10, split_seed=1), "test") != ten
 
 
 def test_equal_sequences_never_cross_a_split(tmp_path, caplog):
@@ -143,6 +155,30 @@ def test_new_values_are_cut_to_the_range_of_the_training_ones():
     assert new[0] == new[1] and new[2] == new[3]  # a logarithm needs a lower bound too
 
 
+def test_normal_scores_are_the_quantiles_at_the_ranks():
+    values = np.random.default_rng(0).exponential(size=(200, 2)).round(1).astype(np.float32)  # with ties
+    values[:20, 1] = np.nan
+    scores = fit_scale(values, ("a", "b"), 95, normal_scores=True).apply(values)
+    for column in (0, 1):
+        there = ~np.isnan(values[:, column])
+        cut = values[there, column].clip(max=np.percentile(values[there, column], 95))
+        expected = stats.norm.ppf(stats.rankdata(cut) / (there.sum() + 1))
+        np.testing.assert_allclose(scores[there, column], expected, rtol=1e-5, atol=1e-6)
+    assert np.isnan(scores[:20, 1]).all()
+    new = fit_scale(values, ("a", "b"), 100, normal_scores=True).apply(np.array([[-1, 0.5], [99, 0.5]], np.float32))
+    assert new[0, 0] == pytest.approx(np.nanmin(scores[:, 0])) and new[1, 0] > np.nanmax(scores[:, 0]) and new[0, 1] == new[1, 1]
+
+
+def test_normal_scores_leave_spearman_as_it_is_and_no_place_for_logarithms(tmp_path):
+    path = write_table(tmp_path / "t.txt", table(200))
+    plain, scored = read(path), read(path, normal_scores=True)
+    for split in ("train", "val", "test"):
+        pair = (plain.splits[split].targets[:, 0], scored.splits[split].targets[:, 0])
+        assert stats.spearmanr(*pair).statistic == pytest.approx(1, abs=2e-3) and not np.allclose(*pair)
+    with pytest.raises(UserError, match="changes nothing where"):
+        read(path, normal_scores=True, log=True)
+
+
 def test_missing_values_stay_missing_and_empty_rows_go(tmp_path):
     frame = table(100, experiments=2)
     frame.loc[:19, "EXP1"] = np.nan
@@ -191,7 +227,7 @@ def test_files_are_looked_for_in_the_data_root_too(tmp_path):
 
 
 KNOBS = {
-    ("length", 0): "at least 1 nucleotide",
+    ("length", 0): "at least 1",
     ("clip_percentile", 0): "above 0, up to 100",
     ("clip_percentile", 101): "above 0, up to 100",
     ("statistics", "test"): "is not one of train, per_split",

@@ -13,10 +13,10 @@ from dlhw.report.build import build
 from dlhw.report.chapters import plans
 from dlhw.report.claims import load_claims
 from dlhw.report.document import Chapter, Document
-from dlhw.report.grid import grid
-from dlhw.report.motifs import attention, attention_on, logos
-from dlhw.report.proteins import by_protein, kmers
-from dlhw.report.rbp import EACH, SIM_ATTENTION, SIM_FILTERS, findings, many
+from dlhw.report.parts.grid import grid
+from dlhw.report.parts.motifs import attention, attention_on, logos
+from dlhw.report.parts.proteins import by_protein, kmers
+from dlhw.report.parts.rbp_findings import EACH, SIM_ATTENTION, SIM_FILTERS, findings, many
 from dlhw.report.runs import Record, own_task
 
 PLAN = plans()["rbp"]

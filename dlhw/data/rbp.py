@@ -17,6 +17,7 @@ from dlhw.data.rbp_table import Column, Probes, read_experiments, read_metadata,
 from dlhw.data.rna import encode
 from dlhw.data.unseen import hide, hold_out, measured_answers
 from dlhw.errors import UserError
+from dlhw.ranges import check, check_at_least, check_split
 from dlhw.specs import SequenceSpec
 
 log = logging.getLogger(__name__)
@@ -39,10 +40,12 @@ class ProbeData(ArrayData):
         length: nucleotides that sequences are padded to.
         clip_percentile: intensities above this percentile are cut to it.
         log: learn logarithms of the intensities.
+        normal_scores: learn their normal scores: a squared error is then one of ranks, which is what Spearman's correlation judges.
         statistics: what percentile, mean and standard deviation are fitted on: ``train``; ``per_split`` fits them on each split alone,
             as the course does.
-        val_share, split_seed: share of the sequences of set A that validate, and the seed of that cut and of the draw of unseen proteins.
-        train_probes, val_probes, test_probes: train, validate, and test, on so many probes only; None takes all.
+        val_share, split_seed: share of the sequences of set A that validate, and the seed of that cut and of the draws of unseen proteins
+            and of fewer probes.
+        train_probes, val_probes, test_probes: train, validate, and test, on so many probes only, drawn at random; None takes all.
         unseen: names of proteins or experiments, or a share of the proteins, to hold out for the test, and as many to validate, with all
             experiments of each; None holds out none.
         unseen_by: what is held out: ``protein`` or ``cluster``.
@@ -62,6 +65,7 @@ class ProbeData(ArrayData):
         length: int = 41,
         clip_percentile: float = 99.95,
         log: bool = False,
+        normal_scores: bool = False,
         statistics: str = "train",
         val_share: float = 0.2,
         split_seed: int = 0,
@@ -74,20 +78,19 @@ class ProbeData(ArrayData):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        if length < 1:
-            raise UserError(f"task.data.length={length} is out of range: at least 1 nucleotide")
-        if not 0 < clip_percentile <= 100:
-            raise UserError(f"task.data.clip_percentile={clip_percentile} is out of range: above 0, up to 100")
+        check_at_least(1, "task.data", length=length)
+        check("task.data", "above 0, up to 100", lambda value: 0 < value <= 100, clip_percentile=clip_percentile)
+        check_split(val_share=val_share)
+        probes = {"train_probes": train_probes, "val_probes": val_probes, "test_probes": test_probes}
+        check("task.data", "at least 1, or null", lambda most: most is None or most >= 1, **probes)
+        if log and normal_scores:
+            raise UserError("task.data.log=true changes nothing where task.data.normal_scores=true: ranks stay; leave one of them out")
         if statistics not in STATISTICS:
             raise UserError(f"task.data.statistics={statistics} is not one of {', '.join(STATISTICS)}")
-        if not 0 < val_share < 1:
-            raise UserError(f"task.data.val_share={val_share} is out of range: a share between 0 and 1")
-        self.most = {"train": train_probes, "val": val_probes, "test": test_probes}
-        for split, most in self.most.items():
-            if most is not None and most < 1:
-                raise UserError(f"task.data.{split}_probes={most} is out of range: at least 1, or null")
+        self.most = {name.removesuffix("_probes"): most for name, most in probes.items()}
         self.wanted, self.exclude = _names(protein), _names(exclude)
-        self.length, self.clip_percentile, self.log, self.statistics = length, clip_percentile, log, statistics
+        self.length, self.statistics = length, statistics
+        self.scale: dict[str, Any] = {"clip_percentile": clip_percentile, "log": log, "normal_scores": normal_scores}
         self.val_share, self.split_seed = val_share, split_seed
         self.unseen = unseen if unseen is None or isinstance(unseen, int | float) else _names(unseen)
         self.unseen_by, self.identity = unseen_by, identity
@@ -119,12 +122,14 @@ class ProbeData(ArrayData):
         codes = encode(probes.sequences, self.length, str(probes.path), first_row=2)
         rows = split_rows(codes, probes.in_set_b, self.val_share, self.split_seed)
         measured = np.asarray(~np.isnan(values).all(axis=1))
-        rows = {split: part[measured[part]][: self.most.get(split)] for split, part in rows.items()}
+        rows = {split: part[measured[part]] for split, part in rows.items()}
+        rows["test"] = draw(rows["test"], self.most["test"], self.split_seed)  # a table may be sorted; the others are in random order
+        rows = {split: part[: self.most[split]] for split, part in rows.items()}
         if empty := [split for split, part in rows.items() if not len(part)]:
             raise UserError(f"{probes.path} has no measured probe for {', '.join(empty)}: probes of SetA and of SetB are right")
         self.splits = {}
         for split, part in rows.items():
-            fitted = fit_scale(values[rows["train"] if self.statistics == "train" else part], names, self.clip_percentile, self.log)
+            fitted = fit_scale(values[rows["train"] if self.statistics == "train" else part], names, **self.scale)
             scaled = fitted.apply(values[part])
             self.splits[split] = Split(codes[part], hide(scaled, names, held, split))
             if held and split == "test":
@@ -173,6 +178,11 @@ class RbpData(ProbeData):
 def _names(given: object) -> tuple[str, ...]:
     """One name or a list of them; a number, as YAML reads some names, is the name that it is written as."""
     return tuple(map(str, given)) if isinstance(given, Sequence) and not isinstance(given, str) else (str(given),)
+
+
+def draw(rows: NDArray[np.intp], most: int | None, seed: int) -> NDArray[np.intp]:
+    """So many of the rows (N,) at random, in their order; None takes all. Fewer of them are among more."""
+    return rows[np.sort(np.random.default_rng(seed).permutation(len(rows))[:most])]
 
 
 def split_rows(codes: NDArray[np.uint8], in_set_b: NDArray[np.bool_], val_share: float, seed: int) -> dict[str, NDArray[np.intp]]:

@@ -1,12 +1,14 @@
-"""From measured intensities to what is learnt: clipped, perhaps logarithms, with mean 0 and standard deviation 1.
+"""From measured intensities to what is learnt: clipped, perhaps logarithms or normal scores, with mean 0 and standard deviation 1.
 
 Legend: N probes, P proteins.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from dlhw.errors import UserError
 
@@ -28,8 +30,31 @@ class Scale:
         return ((_clipped(values, self.least, self.most, self.log) - self.mean) / self.std).astype(np.float32)
 
 
-def fit_scale(values: Values, proteins: tuple[str, ...], clip_percentile: float, log: bool) -> Scale:
-    """The scale of intensities (N, P): values above a percentile are cut to it; logarithms are taken after a shift to 1 and more.
+@dataclass(frozen=True)
+class NormalScores:
+    """The intensities of one split, sorted, of each protein: (N,) each, without NaN."""
+
+    sorted: Sequence[NDArray[np.float32]]
+
+    def apply(self, values: Values) -> Values:
+        """(N, P) -> (N, P): the quantile of the standard normal distribution at a value's rank among those of the split, rank / (N + 1),
+        the mean of its ranks where several are equal. What lies beyond all of them gets the lowest or the highest score; NaN stays NaN.
+        """
+        scores = np.full(values.shape, np.nan, np.float32)
+        for protein, known in enumerate(self.sorted):
+            there = ~np.isnan(values[:, protein])
+            cut = values[there, protein].clip(known[0], known[-1])
+            below, up_to = (np.searchsorted(known, cut, side) for side in ("left", "right"))
+            rank = (below + up_to + 1) / 2
+            scores[there, protein] = ndtri(rank / (len(known) + 1))
+        return scores
+
+
+def fit_scale(
+    values: Values, proteins: tuple[str, ...], clip_percentile: float, log: bool = False, normal_scores: bool = False
+) -> Scale | NormalScores:
+    """The scale of intensities (N, P): values above a percentile are cut to it; logarithms are taken after a shift to 1 and more; normal
+    scores keep the order of the values and nothing else.
 
     Raises:
         UserError: a protein without a value, or with one value only.
@@ -43,6 +68,8 @@ def fit_scale(values: Values, proteins: tuple[str, ...], clip_percentile: float,
     mean, std = np.nanmean(scaled, axis=0), np.nanstd(scaled, axis=0)
     if flat := [name for name, spread in zip(proteins, std, strict=True) if spread == 0]:
         raise UserError(f"{', '.join(flat)} has the same intensity on all training probes: there is nothing to learn")
+    if normal_scores:
+        return NormalScores([np.sort(column[~np.isnan(column)].clip(max=top)) for column, top in zip(values.T, most, strict=True)])
     return Scale(least, most, mean, std, log)
 
 

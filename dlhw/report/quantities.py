@@ -4,9 +4,10 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from statistics import fmean
 
 from dlhw.errors import UserError
-from dlhw.report.runs import Record
+from dlhw.report.runs import Record, Where, select
 
 SPIKE = 0.05  # a fall by so much or more from one epoch to the next is a spike
 
@@ -78,3 +79,9 @@ def quantity(record: Record, name: str) -> float:
     if not isinstance(record.result.get(name), int | float):
         raise UserError(f"{name} is no number of a result.json; metrics are test/NAME, val/NAME, train/NAME or last/NAME")
     return float(record.result[name])
+
+
+def mean(records: Sequence[Record], where: Where, name: str) -> float:
+    """The mean of a number over the seeds of the runs that ``where`` is true of; NaN where none has measured it."""
+    values = [value for record in select(records, where) if not math.isnan(value := quantity(record, name))]
+    return fmean(values) if values else math.nan

@@ -1,14 +1,13 @@
 """Chapter A: blood cells, with and without pooling, with and without a second softmax (R1 to R4)."""
 
 from collections.abc import Sequence
-from statistics import fmean
 from typing import Any
 
 from dlhw import figures
 from dlhw.report.claims import Verdict
 from dlhw.report.document import Figure
 from dlhw.report.plan import Curves, Discussion, Drawings, Experiment, Metric, Plan, Row
-from dlhw.report.quantities import SPIKE, quantity
+from dlhw.report.quantities import SPIKE, mean
 from dlhw.report.runs import Record, select
 from dlhw.run_folder import MOST_WRONG
 from dlhw.theory import double_softmax_floor
@@ -70,16 +69,16 @@ def discussion(rows: Sequence[Row], classes: int) -> Discussion:
                     f"floor at the nearest{_lost(runs, without)}."
                 )
         if plain and pooled:
-            share = _mean(pooled, "params") / _mean(plain, "params")
-            time = _mean(pooled, "train_seconds") / _mean(plain, "train_seconds")
-            gain = 100 * (_mean(pooled, "test/acc") - _mean(plain, "test/acc"))
+            share = mean(pooled, {}, "params") / mean(plain, {}, "params")
+            time = mean(pooled, {}, "train_seconds") / mean(plain, {}, "train_seconds")
+            gain = 100 * (mean(pooled, {}, "test/acc") - mean(plain, {}, "test/acc"))
             lines.append(
                 f"Max-pooling leaves {100 * share:.1f} % of the parameters and takes {100 * time:.0f} % of the training time. The test "
                 f"accuracy is {abs(gain):.1f} points {'higher' if gain > 0 else 'lower'}."
             )
         if measured := [(row, runs) for row, runs in zip(rows, (plain, plain_twice, pooled, pooled_twice), strict=True) if runs]:
-            counts = ", ".join(f"{row.id} {_mean(runs, 'spikes(test/acc)'):.1f}" for row, runs in measured)
-            optimism = max(_mean(runs, "max(test/acc)") - _mean(runs, "test/acc") for _, runs in measured)
+            counts = ", ".join(f"{row.id} {mean(runs, {}, 'spikes(test/acc)'):.1f}" for row, runs in measured)
+            optimism = max(mean(runs, {}, "max(test/acc)") - mean(runs, {}, "test/acc") for _, runs in measured)
             lines.append(
                 f"A spike is a fall of the test accuracy by {100 * SPIKE:.0f} points or more from one epoch to the next; a run has, in "
                 f"the mean: {counts}. Who reports the highest epoch of the test curve in the place of the one that validation chose adds "
@@ -90,14 +89,10 @@ def discussion(rows: Sequence[Row], classes: int) -> Discussion:
     return found
 
 
-def _mean(runs: Sequence[Record], name: str) -> float:
-    return fmean(quantity(record, name) for record in runs)
-
-
 def _lost(runs: Sequence[Record], without: Sequence[Record]) -> str:
     if not without:
         return ""
-    lost = 100 * (_mean(without, "test/acc") - _mean(runs, "test/acc"))
+    lost = 100 * (mean(without, {}, "test/acc") - mean(runs, {}, "test/acc"))
     return f", and loses {lost:.1f} points of test accuracy" if lost > 0 else f", and loses no test accuracy ({-lost:.1f} points higher)"
 
 

@@ -6,11 +6,10 @@ from typing import Any
 from dlhw.report.claims import Verdict
 from dlhw.report.document import Figure, Table
 from dlhw.report.few_shot import few_shot
-from dlhw.report.grid import grid
-from dlhw.report.motifs import attention, logos
-from dlhw.report.plan import Curves, Experiment, Metric, Plan, Row
-from dlhw.report.proteins import by_protein, kmers
-from dlhw.report.rbp import (
+from dlhw.report.parts.grid import grid
+from dlhw.report.parts.motifs import attention, logos
+from dlhw.report.parts.proteins import by_protein, kmers
+from dlhw.report.parts.rbp_findings import (
     ATTENTION,
     CLUSTER,
     COURSE_CNN,
@@ -28,6 +27,7 @@ from dlhw.report.rbp import (
     findings,
     many,
 )
+from dlhw.report.plan import Curves, Experiment, Metric, Plan, Row
 from dlhw.report.runs import Record
 
 RBP04 = "task.data.protein=RBP04"

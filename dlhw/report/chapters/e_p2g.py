@@ -1,17 +1,16 @@
 """Chapter E: phonemes to graphemes, without attention, with it, and with nucleus sampling (R12 to R14)."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from dlhw.explain.words import ATTENTION, GIVEN, attention_figure
-from dlhw.report.build import estimate
 from dlhw.report.claims import Verdict
 from dlhw.report.document import Figure, Table
+from dlhw.report.parts.texts import cer_by_length, confusions_table, errors_table, percent, texts_of, thirds
+from dlhw.report.parts.views import view_figure
 from dlhw.report.plan import Curves, Experiment, Metric, Plan, Row
+from dlhw.report.quantities import mean
 from dlhw.report.runs import Record, select
-from dlhw.report.texts import cer_by_length, confusions_table, errors_table, percent, texts_of, thirds
-from dlhw.report.views import view_figure
 
 NONE = {"experiment": "p2g/attention", "model.attention": "none"}
 BAHDANAU = {"experiment": "p2g/attention", "model.attention": "bahdanau"}
@@ -69,12 +68,11 @@ def drawings(records: Sequence[Record]) -> list[Figure]:
 def discussion(records: Sequence[Record], verdicts: Sequence[Verdict]) -> list[str]:
     """What attention, sampling, beams and ensembles have done, in numbers, as far as the runs are there."""
 
-    def mean(row: Row, name: str) -> float:
-        found = estimate(row, Metric(name, ""), records)
-        return found.mean if found else math.nan
+    def mean_of(row: Row, name: str) -> float:
+        return mean(records, row.where, name)
 
     lines = []
-    plain, attentive, dot = (mean(row, "test/cer") for row in (R12, R13, DOT_ROW))
+    plain, attentive, dot = (mean_of(row, "test/cer") for row in (R12, R13, DOT_ROW))
     if plain > 0 and attentive > 0:
         lines.append(
             f"Attention takes the share of wrong characters from {percent(plain)} to {percent(attentive)}, by "
@@ -90,15 +88,16 @@ def discussion(records: Sequence[Record], verdicts: Sequence[Verdict]) -> list[s
             f"letters, {percent(long)} in those of more than {bounds[1]}. With attention it is {percent(short_with)} and "
             f"{percent(long_with)}."
         )
-    drawn, drawn_best = (mean(R14, f"decoded(test_nucleus/{name})") for name in ("cer", "wer@3"))
+    right = 1 - mean_of(R13, "test/wer")
+    drawn, drawn_best = (mean_of(R14, f"decoded(test_nucleus/{name})") for name in ("cer", "wer@3"))
     if attentive > 0 and drawn > 0:
-        of_three = mean(R13_BEAM, "decoded(test_beam/wer@3)")
+        of_three = mean_of(R13_BEAM, "decoded(test_beam/wer@3)")
         lines.append(
             f"A spelling drawn from the nucleus has {percent(drawn)} wrong characters, the greedy one {percent(attentive)}. One of three "
-            f"that are drawn is right for {percent(1 - drawn_best)} of the words, the greedy one for {percent(1 - mean(R13, 'test/wer'))}"
+            f"that are drawn is right for {percent(1 - drawn_best)} of the words, the greedy one for {percent(right)}"
             + (f", one of the best three of a beam for {percent(1 - of_three)}." if of_three > 0 else ".")
         )
-    best, words, of_three = (mean(BEST_ROW, f"test/{name}") for name in ("cer", "wer", "wer@3"))
+    best, words, of_three = (mean_of(BEST_ROW, f"test/{name}") for name in ("cer", "wer", "wer@3"))
     if best > 0:
         lines.append(
             "The best single network writes each letter from one phone, never goes back, and sums over all such paths. It makes "
@@ -106,12 +105,12 @@ def discussion(records: Sequence[Record], verdicts: Sequence[Verdict]) -> list[s
             f"for {percent(1 - of_three)} of the words. It has seen the 10,000 training words and nothing else."
         )
     for row in (R13_ALL, BEST_ALL):
-        together, words, members = (mean(row, f"ensemble(test_beam/{name})") for name in ("cer", "wer", "members"))
+        together, words, members = (mean_of(row, f"ensemble(test_beam/{name})") for name in ("cer", "wer", "members"))
         if members > 1:
             lines.append(
                 f"{row.id}, {members:.0f} networks as one: {percent(together)} wrong characters and {percent(words)} "
-                f"wrong words. One of them alone, as it was tested, makes {percent(mean(row, 'test/cer'))} and "
-                f"{percent(mean(row, 'test/wer'))}."
+                f"wrong words. One of them alone, as it was tested, makes {percent(mean_of(row, 'test/cer'))} and "
+                f"{percent(mean_of(row, 'test/wer'))}."
             )
     return lines
 

@@ -1,19 +1,18 @@
 """Chapter F: printed lines, by CTC and by an attention decoder (R15, R16)."""
 
-import math
 from collections.abc import Sequence
 from statistics import fmean
 
 from dlhw.edit_distance import confusions
 from dlhw.explain.lines import POSTERIORS, over_line_figure
 from dlhw.explain.words import ATTENTION
-from dlhw.report.build import estimate
 from dlhw.report.claims import Verdict
 from dlhw.report.document import Figure, Table
+from dlhw.report.parts.texts import LONG, Texts, cer_by_length, confusions_table, errors, errors_table, percent, texts_of, thirds
+from dlhw.report.parts.views import view_figure
 from dlhw.report.plan import Curves, Experiment, Metric, Plan, Row
+from dlhw.report.quantities import mean
 from dlhw.report.runs import Record, select
-from dlhw.report.texts import LONG, Texts, cer_by_length, confusions_table, errors, errors_table, percent, texts_of, thirds
-from dlhw.report.views import view_figure
 
 LINES = {"experiment": "ocr/ctc_vs_attention"}
 SHORT = ["trainer.max_epochs=1", "trainer.steps_per_epoch=10", "seed=0"]
@@ -97,12 +96,11 @@ def drawings(records: Sequence[Record]) -> list[Figure]:
 def discussion(records: Sequence[Record], verdicts: Sequence[Verdict]) -> list[str]:
     """How far CTC and attention are apart and why, and what beam, language model and vote add, as far as the runs are there."""
 
-    def mean(row: Row, name: str) -> float:
-        found = estimate(row, Metric(name, ""), records)
-        return found.mean if found else math.nan
+    def mean_of(row: Row, name: str) -> float:
+        return mean(records, row.where, name)
 
     lines = []
-    ctc, attention, none = (mean(row, "test/cer") for row in (R15, R16, R16_NONE))
+    ctc, attention, none = (mean_of(row, "test/cer") for row in (R15, R16, R16_NONE))
     if ctc > 0 and attention > 0:
         lines.append(
             f"CTC makes {percent(ctc)} wrong characters, the decoder with attention {percent(attention)}"
@@ -111,8 +109,8 @@ def discussion(records: Sequence[Record], verdicts: Sequence[Verdict]) -> list[s
         )
     lines += gap(*(texts_of(select(records, row.where)) for row in (R15, R16)))
     names = ("decoded(test_beam/{})", f"decoded({WITH_LANGUAGE}/{{}})", f"ensemble({WITH_LANGUAGE}/{{}})")
-    beam, language, vote = (mean(R15, name.format("cer")) for name in names)
-    members = mean(R15, names[2].format("members"))
+    beam, language, vote = (mean_of(R15, name.format("cer")) for name in names)
+    members = mean_of(R15, names[2].format("members"))
     if beam > 0 and language > 0:
         lines.append(
             f"A beam of 10 in the place of the best path takes CTC from {percent(ctc, 2)} to {percent(beam, 2)}; with a language model of "

@@ -8,9 +8,9 @@ from typing import Any
 from dlhw.errors import UserError
 from dlhw.report.claims import by_part
 from dlhw.report.few_shot import ADAPTED, SCRATCH, Scores, scores
-from dlhw.report.motifs import attention_on
-from dlhw.report.quantities import quantity
-from dlhw.report.runs import Record, Where, select
+from dlhw.report.parts.motifs import attention_on
+from dlhw.report.quantities import mean
+from dlhw.report.runs import Record, select
 
 UNRELIABLE = ("RBP01", "RBP35")  # that hardly anything predicts
 ONE: dict[str, Any] = {"task.data.protein": ["RBP04", "SIM01"]}  # the second in a quick report without data
@@ -38,12 +38,6 @@ SYSTEMS = {
     "ResidualBind": many("residualbind"),
     "k-mer ridge": many("kmer_ridge"),
 }
-
-
-def mean(records: Sequence[Record], where: Where, name: str = SPEARMAN) -> float:
-    """The mean over the seeds; NaN where there is no run that has it."""
-    values = [value for record in select(records, where) if not math.isnan(value := quantity(record, name))]
-    return fmean(values) if values else math.nan
 
 
 def findings(records: Sequence[Record]) -> list[str]:
@@ -82,11 +76,10 @@ def course_setting(records: Sequence[Record]) -> str:
         return ""
     epochs = max(int(record.result["epochs"]) for record in runs)
     less = f"; the course trained for {COURSE_LSTM_EPOCHS}" * (epochs != COURSE_LSTM_EPOCHS)
-    gain = mean(records, {**SINGLE, "model": "rbp_bilstm"}) - mean(records, COURSE_LSTM)
+    course = mean(records, COURSE_LSTM, SPEARMAN)
+    gain = mean(records, {**SINGLE, "model": "rbp_bilstm"}, SPEARMAN) - course
     more = "" if math.isnan(gain) else f" A larger learning rate that rises and falls, and both poolings, change it by {gain:+.3f}."
-    return (
-        f"R6 at the course's setting was trained for {epochs} epochs{less}, with a test Spearman of {mean(records, COURSE_LSTM):.3f}.{more}"
-    )
+    return f"R6 at the course's setting was trained for {epochs} epochs{less}, with a test Spearman of {course:.3f}.{more}"
 
 
 def recurrence(records: Sequence[Record]) -> str:
@@ -95,7 +88,7 @@ def recurrence(records: Sequence[Record]) -> str:
         ("at the course's settings", COURSE_CNN, COURSE_LSTM),
         ("under one recipe", {**SINGLE, "model": "rbp_cnn"}, {**SINGLE, "model": "rbp_bilstm"}),
     ):
-        gain = mean(records, lstm) - mean(records, cnn)
+        gain = mean(records, lstm, SPEARMAN) - mean(records, cnn, SPEARMAN)
         if not math.isnan(gain):
             said.append(f"{gain:+.3f} {what}")
     return f"The Bi-LSTM against the single convolution, in test Spearman: {', '.join(said)}." if said else ""
@@ -105,7 +98,7 @@ def attention(records: Sequence[Record]) -> str:
     said = []
     for label, kind in (("mean pooling", "none"), ("attention pooling", "pool"), ("self-attention", "multihead")):
         where = {**ATTENTION, "model.attention": kind}
-        if not math.isnan(value := mean(records, where)):
+        if not math.isnan(value := mean(records, where, SPEARMAN)):
             epochs = mean(records, where, "passes(val/spearman,0.7)")
             when = "never passes 0.70" if math.isnan(epochs) else f"passes 0.70 after {epochs:.1f} epochs"
             said.append(f"{label} {when} and ends at a test Spearman of {value:.3f}")

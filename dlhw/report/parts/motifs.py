@@ -10,7 +10,7 @@ from statistics import fmean
 
 from dlhw.explain.sequences_motifs import read_filters, read_probes
 from dlhw.report.document import Figure
-from dlhw.report.proteins import explanations
+from dlhw.report.parts.proteins import explanations
 from dlhw.report.runs import Record, Where
 
 FILTERS, PROBES = 8, 2  # shown
