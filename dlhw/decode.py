@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from dlhw import command
 from dlhw.atomic_file import replacing, write_text
 from dlhw.errors import UserError
-from dlhw.results import Run, load_run, load_runs, read_settings
+from dlhw.results import Run, load_run, load_runs
+from dlhw.results.asked import has, parsed
 from dlhw.results.summary import setting_cells, summarize, with_spread
-from dlhw.run_files import read_result
 from dlhw.run_folder import DECODED
 
 if TYPE_CHECKING:
@@ -36,18 +35,19 @@ PREFIX = "task.decode."
 
 
 def settings_of(words: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """What ``task.decode.KEY=VALUE`` words set, and which runs other ``KEY=VALUE`` words ask for.
+    """What ``task.decode.KEY=VALUE`` words set, and which runs other ``KEY=VALUE`` words ask for, as texts.
 
     Raises:
-        UserError: no value.
+        UserError: no value, or one that cannot be read.
     """
     given, asked = {}, {}
     for word in words:
         key, _, value = word.partition("=")
         if not value:
             raise UserError(f"{word} is not understood: {key}=VALUE is right")
+        meant = parsed(key, value)
         if key.startswith(PREFIX):
-            given[key.removeprefix(PREFIX)] = yaml.safe_load(value)
+            given[key.removeprefix(PREFIX)] = meant
         else:
             asked[key] = value
     return given, asked
@@ -146,12 +146,7 @@ def run_folders(folders: Sequence[str], asked: Mapping[str, str]) -> list[Path]:
     finished = [Path(path) for path in runs[runs["status"] == "finished"]["path"]]
     if not finished:
         raise UserError(f"no run below {', '.join(folders)} is finished")
-
-    def has(folder: Path) -> bool:
-        told = {**read_settings(folder), **(read_result(folder) or {})}
-        return all(str(told.get(key)) == value for key, value in asked.items())
-
-    if not (found := [folder for folder in finished if has(folder)]):
+    if not (found := [folder for folder in finished if has(folder, asked)]):
         words = " ".join(f"{key}={value}" for key, value in asked.items())
         raise UserError(f"no finished run below {', '.join(folders)} has {words}: settings of decoders begin with {PREFIX}")
     return found

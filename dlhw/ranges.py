@@ -6,8 +6,8 @@ from typing import Any
 from dlhw.errors import UserError
 
 
-def check(group: str, right: str, fits: Callable[[Any], bool], **knobs: float | Sequence[float]) -> None:
-    """Refuse knobs of which a value does not fit; each is a number, or several that must all fit.
+def check(group: str, right: str, fits: Callable[[Any], bool], **knobs: float | Sequence[float] | None) -> None:
+    """Refuse knobs of which a value does not fit; each is a number, or several that must all fit, or None where ``fits`` takes that.
 
     Args:
         group: what stands before the name, such as ``model`` or ``task.data``.

@@ -119,9 +119,40 @@ def test_without_parts_differences_are_paired_over_seeds():
 
 
 def test_of_errors_the_lower_is_better():
-    frame = runs().rename(columns=lambda name: name.replace("spearman", "cer"))
-    [difference] = differences(by_setting(frame), "cer")
+    frame = runs().rename(columns=lambda name: name.replace("spearman", "loss"))
+    [difference] = differences(by_setting(frame), "loss")
     assert difference.second == "two" and difference.better == 1  # one is better in C alone
+
+
+def books() -> pd.DataFrame:
+    """The runs as those of lines of four books: of the whole text model two makes fewer errors, of the mean book model one."""
+    frame = runs(monitor="cer").rename(columns=lambda name: name.replace("spearman", "cer"))
+    for column in (f"test/cer:{book}" for book in PARTS):
+        frame[column] = 1 - frame[column]
+    return frame
+
+
+def test_error_rates_are_compared_over_seeds_and_not_over_books(monkeypatch, capsys, tmp_path):
+    [difference] = differences(by_setting(books()), "cer")
+    assert (difference.first, difference.second) == ("one", "two")
+    assert (difference.estimate.over, difference.estimate.n, difference.better) == ("seeds", 2, 0)
+    assert difference.estimate.mean == pytest.approx(0.1)
+    monkeypatch.setattr("dlhw.results.__main__.load_runs", lambda *folders: books())
+    assert main(["compare", "outputs"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "one minus two: +0.1000, better in 0 of 2 seeds" and len(told) == 2
+    for more in (["--csv", str(tmp_path / "parts.csv")], ["--without", "A"]):
+        with pytest.raises(UserError, match=r"cer is compared over seeds alone; python -m dlhw\.results groups FOLDER tells it"):
+            main(["compare", "outputs", *more])
+
+
+def test_a_single_setting_without_parts_is_nothing_to_compare(monkeypatch, capsys):
+    for frame in (books(), runs(monitor="spearman").drop(columns=[f"test/spearman:{part}" for part in PARTS])):
+        monkeypatch.setattr("dlhw.results.__main__.load_runs", lambda *folders, frame=frame: frame[frame["model"] == "one"])
+        with pytest.raises(UserError, match=r"there is nothing to compare: test/(cer|spearman) was measured in 1 settings"):
+            main(["compare", "outputs"])
+    monkeypatch.setattr("dlhw.results.__main__.load_runs", lambda *folders: runs(monitor="spearman")[:2])
+    assert main(["compare", "outputs"]) == 0 and "mean of 4" in capsys.readouterr().out  # the table of the parts is something
 
 
 def test_what_cannot_be_compared():

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dlhw.decode import ensemble_name, named, settings_of
+from dlhw.decode import ensemble_name, named, run_folders, settings_of
 from dlhw.decoding import Decode
 from dlhw.errors import UserError
 from dlhw.tasks.heads import Head, check, check_given
@@ -69,10 +69,38 @@ def test_settings_that_count_are_taken() -> None:
 
 
 def test_words_set_the_decoder_or_choose_runs() -> None:
-    words = ["task.decode.method=beam", "model=crnn_ctc", "task.decode.lm_weight=0.2", "model.attention=dot"]
+    words = ["task.decode.method=beam", "model=crnn_ctc", "task.decode.lm_weight=2e-1", "model.attention=dot"]
     assert settings_of(words) == ({"method": "beam", "lm_weight": 0.2}, {"model": "crnn_ctc", "model.attention": "dot"})
     with pytest.raises(UserError, match="model= is not understood"):
         settings_of(["model="])
+    with pytest.raises(UserError, match=r"^model\.channels=\[8 cannot be read \(.*: model\.channels=VALUE is right$"):
+        settings_of(["model.channels=[8"])
+
+
+@pytest.mark.parametrize(
+    ("key", "same", "others"),
+    [
+        ("optim.lr", ["0.01", "1e-2", "0.010"], ["0.1", "1e-3"]),
+        ("trainer.deterministic", ["true", "True"], ["false", "1", "null"]),
+        ("trainer.steps_per_epoch", ["5", "5.0"], ["50", "true"]),
+        ("model.channels", ["[8]", "[ 8 ]"], ["8", "[8,8]"]),
+        ("trainer.patience", ["null", "None"], ["0", "false"]),
+        ("model", ["cnn_pool"], ["CNN_POOL", "cnn"]),
+        ("precision", ["32-true"], ["32"]),
+        ("nonesuch", [], ["null", "None"]),
+    ],
+)
+def test_runs_are_chosen_by_values_however_they_are_written(trained_runs: Path, key: str, same: list[str], others: list[str]) -> None:
+    for text in same:
+        assert len(run_folders([str(trained_runs)], {key: text})) == 4
+    for text in others:
+        with pytest.raises(UserError, match=f"has {key}="):
+            run_folders([str(trained_runs)], {key: text})
+
+
+def test_several_words_choose_the_runs_that_have_all_of_it(trained_runs: Path) -> None:
+    [found] = run_folders([str(trained_runs)], {"seed": "1", "model.softmax": "none"})
+    assert "softmax" not in found.name and found.name.endswith("seed-1")  # none is the experiment's own
 
 
 def test_ensembles_of_other_members_have_other_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from harness import Shell, Starter
 from rbp_tables import random_rna, table, write_table
 
 from dlhw.errors import UserError
+from dlhw.explain.command import main as explain
 from dlhw.predict.command import main
 from dlhw.run_folder import RESULT
 
@@ -96,6 +97,8 @@ def test_vectors_of_new_proteins(starter, tmp_path):
         ("rbp_dual_encoder", "", "holds no protein: FASTA, or vectors as"),
         ("rbp_dual_encoder", ">one\nMK1\n", "the sequence of one is empty or has characters that are no letters"),
         ("rbp_dual_encoder", ">one\nMK\n>one\nML\n", "several records of one that differ"),
+        ("rbp_dual_encoder", ">one\nACGUUGCAUGN\n", r"new\.fasta: the sequence of one is RNA or DNA \(nothing but A, C, G, U, T, N\)"),
+        ("rbp_mean", ">one\nMKLACGTACGTACG\n>two\nacgtnacgtacgt\n>three\nACGTACGTACGT\n", "the sequence of two is RNA or DNA"),
         ("rbp_dual_encoder", None, "cannot be read as FASTA"),
     ],
 )
@@ -106,6 +109,15 @@ def test_wrong_files_leave_the_old_output(runs, tmp_path, model, text, message):
     with pytest.raises(UserError, match=message):
         predict(runs[model], tmp_path / "new.fasta", tmp_path)
     assert (tmp_path / "out.csv").read_text() == "before"
+
+
+@pytest.mark.slow
+def test_a_baseline_is_explained_for_a_protein_that_it_never_saw(runs, tmp_path):
+    name = spec(runs["rbp_nearest"])["unseen"][0]
+    words = (f"protein={name}", "k=2", "probes=1", "backgrounds=5", f"output={tmp_path}", "device=cpu")
+    assert explain([f"run={runs['rbp_nearest']}", *words]) == 0
+    summary = json.loads((tmp_path / name / "summary.json").read_text())
+    assert summary["network"] == f"{name} (simulated), rbp_nearest" and summary["kmers"]["network"]
 
 
 def test_vectors_are_no_amino_acids(runs, tmp_path):

@@ -1,6 +1,7 @@
 """Runs collected into a table, and one run loaded with its network."""
 
 import json
+import re
 import shutil
 import statistics
 import subprocess
@@ -171,7 +172,8 @@ def test_only_known_targets_are_called(run, target):
 
 def test_a_checkpoint_must_be_whole_and_fit(run):
     change(run / CONFIG, "model.hidden", [17])
-    with pytest.raises(UserError, match=r"best\.ckpt does not fit the network"):
+    commit = result(run)["git"] or ""
+    with pytest.raises(UserError, match=rf"best\.ckpt does not fit the network of .*train it again, or use the code .*{re.escape(commit)}"):
         load_run(run)
     data = bytearray((run / BEST).read_bytes())
     data[len(data) // 2] ^= 1

@@ -1,6 +1,7 @@
 """Transcription: loss and error rates of a split, against what is computed by hand from the same network."""
 
 import dataclasses
+import math
 from typing import Any
 
 import lightning as L
@@ -14,8 +15,9 @@ from scipy.special import log_softmax
 from dlhw.data.arrays import ArrayData, Split
 from dlhw.data.vocab import Vocab
 from dlhw.decoding import Decode
-from dlhw.errors import UserError
+from dlhw.errors import Diverged, UserError
 from dlhw.specs import BOS, EOS, FIRST, PAD, ImageSpec, TextSpec
+from dlhw.tasks.heads.ctc import CTC
 from dlhw.tasks.transcribe import Transcription, joined, rates
 from dlhw.trainer import SILENCED
 from dlhw.training import build_task
@@ -179,7 +181,7 @@ def test_counts_of_parts_of_a_split_add_up() -> None:
     assert rates(parts.sum(dim=0), n=3).keys() == {"loss", "cer", "wer", "wer@3"}
 
 
-def test_texts_with_an_infinite_loss_count_in_the_error_rates_alone() -> None:
+def test_under_ctc_texts_with_an_infinite_loss_count_in_the_error_rates_alone() -> None:
     data = Drawn()
     task = built(data).eval()
     [batch] = [batch for batches in Drawn(eval_batch_size=23).test_dataloader() for batch in batches]
@@ -188,8 +190,28 @@ def test_texts_with_an_infinite_loss_count_in_the_error_rates_alone() -> None:
     rest = rates(task.counts(tuple(column[1:] for column in (targets, ids, scores, losses, index))), 1)
     losses[0] = torch.inf
     found = rates(task.counts((targets, ids, scores, losses, index)), 1)
+    assert found["loss"] == torch.inf and found["cer"] == whole["cer"]  # a decoder that writes symbol by symbol has no such text
+    task.head = CTC()
+    found = rates(task.counts((targets, ids, scores, losses, index)), 1)
     assert found["loss"] == pytest.approx(rest["loss"]) and found["cer"] == whole["cer"]
     assert rates(task.counts((targets, ids, scores, losses + torch.inf, index)), 1)["loss"] == torch.inf
+    losses[1] = torch.nan
+    assert math.isnan(rates(task.counts((targets, ids, scores, losses, index)), 1)["loss"])
+
+
+@pytest.mark.parametrize("wrong", [math.inf, math.nan])
+def test_one_loss_that_is_no_finite_number_ends_the_training(wrong: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, calls = built(Drawn()), []
+    losses = task.head.losses
+
+    def wrong_in_the_second_batch(*arguments: Any) -> torch.Tensor:
+        calls.append(1)
+        found = losses(*arguments)
+        return found + torch.zeros_like(found).index_fill(0, torch.tensor([3]), wrong) if len(calls) == 2 else found
+
+    monkeypatch.setattr(task.head, "losses", wrong_in_the_second_batch)
+    with pytest.raises(Diverged, match=f"the loss is {wrong} in epoch 1, step 2: a lower optim.lr"):
+        trainer().fit(task, Drawn())
 
 
 def test_texts_that_do_not_exist_are_no_candidates() -> None:

@@ -17,7 +17,7 @@ from dlhw.models.rbp_dual_encoder import RbpDualEncoder
 from dlhw.models.rbp_residual import RbpResidual
 from dlhw.models.rbp_unseen import RbpUnseen
 from dlhw.protein_identity import STAND_INS, clusters, identity
-from dlhw.results.verify import from_predictions
+from dlhw.results.verify import from_predictions, unchecked
 from dlhw.specs import SequenceSpec, pack_vector, spec_from_dict, spec_to_dict, unpack_vector
 
 NAMES = [f"P{number}" for number in range(10)]
@@ -211,12 +211,18 @@ def test_a_table_with_fasta_and_embeddings(tmp_path):
         (f">A\n{ONE}\n>B\n{ONE}\n>B\n{OTHER}\n", "has several records of B that differ"),
         (f">A\n{ONE}\n>B\n\n", "the sequence of B is empty"),
         (f">A\n{ONE}\n>B\nMK1T\n", "the sequence of B .*characters that are no letters"),
+        (f">A\n{ONE}\n>B\nUGCAUGUGCAU\n", r"proteins\.fasta: the sequence of B is RNA or DNA"),
     ],
 )
 def test_wrong_fasta(tmp_path, text, message):
     (tmp_path / "proteins.fasta").write_text(text)
     with pytest.raises(UserError, match=message):
         read_fasta(tmp_path / "proteins.fasta", TWO)
+
+
+def test_a_short_peptide_of_amino_acids_that_are_bases_too_is_no_rna(tmp_path):
+    (tmp_path / "proteins.fasta").write_text(">A\nGACGTNACGA\n>B\nGACGTNACGAK\n")
+    assert read_fasta(tmp_path / "proteins.fasta", TWO) == ("GACGTNACGA", "GACGTNACGAK")
 
 
 @pytest.mark.parametrize(
@@ -314,6 +320,9 @@ def test_a_run_scores_the_unseen_proteins_only(shell):
     checks = {check.name: check for check in from_predictions(shell.only_run())}
     assert {f"test/spearman:{name}" for name in scored} | {"test/loss", "test/pearson"} < set(checks)
     assert all(check.within for check in checks.values())
+    told = unchecked(shell.only_run(), checks.values())  # what was measured of trained proteins is not stored
+    baselines = [f"{metric}_{answer}_protein" for metric in ("pearson", "spearman") for answer in ("mean", "nearest")]
+    assert f"predictions: {', '.join(f'test/{name}' for name in baselines)}, 4 parts of test/{baselines[0]}, " in told
 
 
 @pytest.mark.slow

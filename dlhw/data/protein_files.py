@@ -15,6 +15,8 @@ from dlhw.errors import UserError
 from dlhw.specs import pack_vector
 
 VECTORS = (".npz", ".csv")  # endings of files that hold vectors; others hold amino acids
+NUCLEOTIDES = frozenset("ACGUTN")  # but for U, each is the letter of an amino acid as well
+LONGEST_OF_NUCLEOTIDES = 10  # letters; no longer protein is made of those amino acids alone
 
 
 def read_all(path: Path) -> dict[str, str]:
@@ -40,7 +42,8 @@ def read_fasta(path: Path, columns: Sequence[Column]) -> tuple[str, ...]:
     that have no record of their own.
 
     Raises:
-        UserError: no FASTA, a protein without a record or with several that differ, an empty one, a character that is no letter.
+        UserError: no FASTA, a protein without a record or with several that differ, an empty one, a character that is no letter, a sequence
+            of nucleotides.
     """
     found: dict[str, str] = {}
     for identifier, letters in _records(path):
@@ -53,6 +56,8 @@ def read_fasta(path: Path, columns: Sequence[Column]) -> tuple[str, ...]:
             raise UserError(f"{path} has several records of {name} that differ: one is right")
         if not letters.isascii() or not letters.isalpha():
             raise UserError(f"{path}: the sequence of {name} is empty or has characters that are no letters: amino acids are right")
+        if len(letters) > LONGEST_OF_NUCLEOTIDES and set(letters) <= NUCLEOTIDES:
+            raise UserError(f"{path}: the sequence of {name} is RNA or DNA (nothing but A, C, G, U, T, N): amino acids are right")
     return tuple(chosen.values())
 
 

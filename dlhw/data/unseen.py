@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dlhw.data.rbp_table import Column
 from dlhw.errors import UserError, listed
 from dlhw.protein_identity import clusters, most_alike
+from dlhw.ranges import check
 
 log = logging.getLogger(__name__)
 
@@ -38,15 +39,13 @@ def hold_out(
         raise UserError(f"task.data.unseen_by={by} is not one of {', '.join(UNITS)}")
     if by == "cluster" and not amino_acids:
         raise UserError("task.data.unseen_by=cluster needs the proteins' amino acids: task.data.fasta=FILE")
-    if not 0 < threshold <= 1:
-        raise UserError(f"task.data.identity={threshold} is out of range: a share of equal amino acids above 0, up to 1")
+    check("task.data", "a share of equal amino acids above 0, up to 1", lambda share: 0 < share <= 1, identity=threshold)
     proteins = [column.protein for column in columns]
     numbers = {protein: number for number, protein in enumerate(dict.fromkeys(proteins))}
     group = clusters(amino_acids, threshold, proteins) if by == "cluster" else [numbers[protein] for protein in proteins]
     order = np.random.default_rng(seed).permutation(max(group) + 1).tolist()
     if isinstance(unseen, int | float):
-        if not 0 < unseen < 0.5:
-            raise UserError(f"task.data.unseen={unseen} is out of range: a share between 0 and 0.5, or names of proteins")
+        check("task.data", "a share between 0 and 0.5, or names of proteins", lambda share: 0 < share < 0.5, unseen=unseen)
         test = order[: max(1, round(unseen * len(order)))]
     else:
         called = {name: own for column, own in zip(columns, group, strict=True) for name in (column.experiment, column.protein)}

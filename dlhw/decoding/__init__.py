@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from dlhw.errors import UserError
+from dlhw.ranges import check, check_at_least
 
 METHODS = ("greedy", "beam", "nucleus")
 
@@ -27,20 +28,14 @@ class Decode:
 
     def __post_init__(self) -> None:
         for name in ("method", "validation"):
-            self._require(getattr(self, name) in METHODS, name, f"one of {', '.join(METHODS)}")
-        for name in ("width", "k", "max_symbols", "lm_order"):
-            self._require(getattr(self, name) >= 1, name, "at least 1")
-        self._require(
-            "beam" not in (self.method, self.validation) or self.k <= self.width, "k", f"at most the width of the beam, {self.width}"
-        )
-        self._require(0 < self.p <= 1, "p", "above 0, up to 1")
-        for name in ("length_power", "lm_weight"):
-            self._require(getattr(self, name) >= 0, name, "0 or more")
-        self._require(0 <= self.seed < 2**63, "seed", "0 or more")
-
-    def _require(self, ok: bool, name: str, right: str) -> None:
-        if not ok:
-            raise UserError(f"task.decode.{name}={getattr(self, name)} is out of range: {right}")
+            if getattr(self, name) not in METHODS:
+                raise UserError(f"task.decode.{name}={getattr(self, name)} is out of range: one of {', '.join(METHODS)}")
+        check_at_least(1, "task.decode", width=self.width, k=self.k, max_symbols=self.max_symbols, lm_order=self.lm_order)
+        if "beam" in (self.method, self.validation):
+            check("task.decode", f"at most the width of the beam, {self.width}", lambda k: k <= self.width, k=self.k)
+        check("task.decode", "above 0, up to 1", lambda p: 0 < p <= 1, p=self.p)
+        check_at_least(0, "task.decode", length_power=self.length_power, lm_weight=self.lm_weight)
+        check("task.decode", "0 or more, below 2**63", lambda seed: 0 <= seed < 2**63, seed=self.seed)
 
 
 @dataclass(frozen=True)

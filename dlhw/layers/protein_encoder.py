@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dlhw.errors import UserError
+from dlhw.ranges import check_at_least, check_shares
 from dlhw.specs import SequenceSpec, unpack_vector
 
 ENCODERS = ("kmer", "embeddings")
@@ -69,10 +70,8 @@ def protein_encoder(spec: SequenceSpec, width: int, encoder: str, word: int, com
     """
     if encoder not in ENCODERS:
         raise UserError(f"model.encoder={encoder} is not one of {', '.join(ENCODERS)}")
-    if word < 1:
-        raise UserError(f"model.word={word} is out of range: at least 1 amino acid")
-    if not 0 <= common < 1:
-        raise UserError(f"model.common={common} is out of range: a share of 0 to below 1")
+    check_at_least(1, "model", word=word)
+    check_shares("model", common=common)
     what, knob, there = (
         ("embeddings", "embeddings", spec.embeddings) if encoder == "embeddings" else ("amino acids", "fasta", spec.amino_acids)
     )

@@ -24,7 +24,8 @@ def main(arguments: list[str]) -> int:
         case "verify":
             from dlhw.results.verify import verify
 
-            return 0 if verify(options.folder, options.data_root, train_again=not options.predictions_only) else 1
+            agree = verify(options.folder, options.data_root, train_again=not options.predictions_only, strict=options.strict)
+            return 0 if agree else 1
         case "keep":
             print("\n".join(f"kept: {folder}" for folder in keep(options.folders)))
         case "readme":
@@ -60,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     check = commands.add_parser("verify", help="compute a run's metrics again from its predictions, then train it again and compare")
     check.add_argument("folder", type=Path, metavar="RUN_FOLDER")
     check.add_argument("--predictions-only", action="store_true", help="do not train it again")
+    check.add_argument("--strict", action="store_true", help="trained again, every number must repeat, also where it was made elsewhere")
     check.add_argument("--data-root", default=os.environ.get("DLHW_DATA", "data"), help="folder of data sets (default: DLHW_DATA, or data)")
 
     copy = commands.add_parser("keep", help=f"copy finished runs to {REFERENCE}, without checkpoints")

@@ -1,7 +1,8 @@
 """Settings side by side: part by part of the test split (proteins), and their paired differences. See ``python -m dlhw.results``.
 
 A part is what a run has measured on its own: ``spearman:RBP04`` is the part RBP04 of the metric ``spearman``. Runs of one experiment that
-have one protein each, and are else alike, are the parts of one setting.
+have one protein each, and are else alike, are the parts of one setting. Groups of text lines (``cer:BOOK``) are no parts: a rate counts all
+lines together, so it is compared over seeds, and :mod:`dlhw.results.by_group` shows the groups.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ from dlhw.run_folder import METRICS, short_names
 Values = dict[str, float]  # by the name of a part, or by the seed
 PROTEIN = "task.data.protein"
 EACH = "each alone"
+POOLED = ("cer", "wer")  # rates of all lines together, no means over parts
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ def _gathered(runs: pd.DataFrame) -> pd.DataFrame:
 
 def part_values(runs: pd.DataFrame, metric: str, without: Sequence[str] = ()) -> Values:
     """The metric on each part of the test split, the mean over the runs of one setting; empty where no run has measured parts."""
+    if metric in POOLED:
+        return {}
     start = f"test/{metric}:"
     parts = {name.removeprefix(start): runs[name] for name in runs.columns.tolist() if name.startswith(start)}
     return {part: float(column.mean()) for part, column in parts.items() if column.notna().any() and part not in without}
@@ -83,8 +87,10 @@ def parts_table(settings: Mapping[str, pd.DataFrame], metric: str, without: Sequ
     """A row for each part and a column for each setting, the means over the runs; the last row is the mean over the parts.
 
     Raises:
-        UserError: no run has measured parts, or ``without`` names one that there is not.
+        UserError: the metric has no parts, no run has measured any, or ``without`` names one that there is not.
     """
+    if metric in POOLED:
+        raise UserError(f"{metric} is compared over seeds alone; python -m dlhw.results groups FOLDER tells it of each group of lines")
     table = pd.DataFrame({name: part_values(runs, metric) for name, runs in settings.items()})
     if table.empty:
         raise UserError(f"no run has measured {metric} on parts of the test split, such as test/{metric}:NAME")
@@ -154,14 +160,15 @@ def compare(runs: pd.DataFrame, metric: str | None, without: Sequence[str], agai
         raise UserError("none of these runs is finished, so there is nothing to compare")
     metric = metric or str(done["monitor"].iloc[0])
     settings = by_setting(done)
-    if _have_parts(settings, metric) or without or csv:
+    by_parts = _have_parts(settings, metric) or bool(without or csv)
+    if by_parts:
         shown = parts_table(settings, metric, without)
         print(f"test {metric}, mean over the runs of a setting\n{shown.to_string(float_format='{:.4f}'.format)}\n")
         if csv:
             with replacing(csv) as temporary:
                 shown.to_csv(temporary, index_label="part")
             print(f"written: {csv}")
-    if len(settings) > 1:
+    if len(settings) > 1 or not by_parts:
         for difference in differences(settings, metric, without, against):
             print(told(difference))
         print(f"in brackets: 95 % interval of the mean difference ({INTERVAL})")

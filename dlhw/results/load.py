@@ -139,7 +139,9 @@ def load_run(folder: str | Path, device: str = "cpu") -> Run:
         task.load_state_dict(checkpoint["state_dict"])
         task.on_load_checkpoint(checkpoint)
     except RuntimeError as error:
-        raise UserError(f"{folder / BEST} does not fit the network of {CONFIG}: {' '.join(str(error).split())[:300]}") from None
+        what, commit = " ".join(str(error).split())[:300], f" (commit {result['git']})" if result.get("git") else ""
+        remedy = f"train it again, or use the code that it was trained with{commit}"
+        raise UserError(f"{folder / BEST} does not fit the network of {CONFIG} ({what}): {remedy}") from None
     if device == "auto":
         device = accelerator.type if (accelerator := torch.accelerator.current_accelerator(check_available=True)) else "cpu"
     try:

@@ -43,7 +43,7 @@ def rescore(spec: Mapping[str, Any], settings: Mapping[str, Any], predictions: A
         case "SequenceSpec":
             return _regressed(spec["proteins"], settings, predictions["predicted"], predictions["measured"], only)
         case "TextSpec" | "LineSpec":
-            return _transcribed(predictions["reference"], predictions["hypothesis"])
+            return _transcribed(predictions, only)
     return {}
 
 
@@ -96,8 +96,23 @@ def _regressed(
     return values
 
 
-def _transcribed(reference: NDArray[Any], hypothesis: NDArray[Any]) -> dict[str, float]:
-    hypothesis = hypothesis.reshape(len(reference), -1)
-    edits = count_edits(reference.tolist(), hypothesis.tolist())
+def _transcribed(predictions: Arrays, only: str | None = None) -> dict[str, float]:
+    """Rates over all texts, and of each group of them where there are several: ``cer:1572``."""
+    reference = predictions["reference"].tolist()
+    texts = predictions["hypothesis"].reshape(len(reference), -1)
+    there = np.isfinite(predictions.get("score", np.zeros(texts.shape))).reshape(texts.shape)  # a beam may find fewer than it was asked for
+    there[:, 0] = True
+    candidates = [row[found].tolist() for row, found in zip(texts, there, strict=True)]
+    edits = count_edits(reference, candidates)
     values = {"cer": edits.cer, "wer": edits.wer}
-    return values | ({f"wer@{hypothesis.shape[1]}": edits.wer_at_k} if hypothesis.shape[1] > 1 else {})
+    if texts.shape[1] > 1:
+        values[f"wer@{texts.shape[1]}"] = edits.wer_at_k
+    rows_of: dict[str, list[int]] = {}
+    for row, group in enumerate(predictions["group"].tolist() if "group" in predictions else []):
+        rows_of.setdefault(str(group), []).append(row)
+    if only in values or len(rows_of) < 2:
+        return values
+    for group, rows in rows_of.items():
+        edits = count_edits([reference[row] for row in rows], [candidates[row] for row in rows])
+        values |= {f"cer:{group}": edits.cer, f"wer:{group}": edits.wer}
+    return values

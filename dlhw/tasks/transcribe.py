@@ -126,7 +126,8 @@ class Transcription(SupervisedTask):
     def counts(self, collected: tuple[Tensor, ...]) -> Tensor:
         """What :func:`rates` needs of the joined outputs of a split, or of a part of it; counts of parts add up: (7,).
 
-        A text with an infinite loss, as that of a line which is too short for it under CTC, counts in the error rates alone.
+        Under CTC a line may be too short for its text: its loss is infinite by right, and the text counts in the error rates alone. With
+        any other head such a loss makes that of the split infinite.
         """
         targets, ids, scores, losses, _ = collected
         references = self.texts(targets)
@@ -134,7 +135,7 @@ class Transcription(SupervisedTask):
             log.warning("%d references are empty; what is written in their place counts as edits", empty)
         edits = astuple(count_edits(references, self.candidates(ids, scores)))
         dtype = torch.float32 if losses.device.type == "mps" else torch.float64
-        there = ~losses.isinf()
+        there = torch.ones_like(losses, dtype=torch.bool) if isinstance(self.head, Autoregressive) else ~losses.isinf()
         loss, symbols = float(losses[there].to(dtype).sum()), int((targets[there] != PAD).sum())
         return torch.tensor([*edits, loss, symbols], device=losses.device, dtype=dtype)
 
