@@ -156,9 +156,8 @@ def raw_intensities(records: Sequence[Record]) -> str:
     runs = select(records, {**RAW, "model": "rbp_multi"})
     if not runs:
         return ""
-    percentile = runs[0].settings["task.data.clip_percentile"]
-    logarithms = "logarithms are" if runs[0].settings["task.data.log"] else "no logarithm is"
+    scale = "normal scores of them, which keep nothing but their order," if runs[0].settings["task.data.normal_scores"] else "they"
     return (
-        f"The intensities of A1CF and ANKHD1 are not on a scale of logarithms and have a long tail: they are cut at the {percentile}th "
-        f"percentile, and {logarithms} taken, which the validation split chose; missing values count nowhere."
+        f"The intensities of A1CF and ANKHD1 are not on a scale of logarithms and have a long tail: {scale} are learnt. Missing values "
+        "count nowhere."
     )
