@@ -92,18 +92,18 @@ R5 = (4 * 12 * 32 + 32) + (32 * 64 + 64) + (64 + 1)
 R6 = 2 * 4 * 64 * (4 + 64 + 2) + (128 + 1)
 R7 = R6 + (128 + 1)
 RESIDUAL = (
-    (4 * 24 * (5 + 7 + 9 + 11) + 4 * 24)  # first convolutions
-    + 2 * 96
-    + (96 * 48 + 2 * 48)
-    + 4 * 2 * (48 * 48 * 7 + 2 * 48)  # blocks
-    + (96 * 128 + 128)
+    (4 * 32 * (5 + 7 + 9 + 11) + 4 * 32)  # first convolutions
+    + 2 * 128
+    + (128 * 64 + 2 * 64)
+    + 4 * 2 * (64 * 64 * 7 + 2 * 64)  # blocks
+    + (128 * 128 + 128)
     + (128 + 1)
 )
 
 
 @pytest.mark.parametrize(
     ("model", "parameters", "expected"),
-    [("rbp_cnn", R5, 3_745), ("rbp_bilstm", R6, 35_969), ("rbp_bilstm_attention", R7, 36_098), ("rbp_multi", RESIDUAL, 150_401)],
+    [("rbp_cnn", R5, 3_745), ("rbp_bilstm", R6, 35_969), ("rbp_bilstm_attention", R7, 36_098), ("rbp_multi", RESIDUAL, 259_841)],
 )
 def test_parameters(model, parameters, expected):
     assert size(network([f"model={model}"], ONE)) == parameters == expected
