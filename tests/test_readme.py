@@ -10,6 +10,7 @@ import sys
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
@@ -20,6 +21,9 @@ from dlhw.errors import UserError
 from dlhw.explain.options import TOOL as EXPLAIN
 from dlhw.launch import hydra_main
 from dlhw.predict.options import TOOL as PREDICT
+from dlhw.report.build import build
+from dlhw.report.claims import load_claims
+from dlhw.report.runs import load_records
 
 ROOT = Path(__file__).parent.parent
 PYTHON = ("python", "python3", ".venv/bin/python")
@@ -126,3 +130,18 @@ def test_wrong_command_is_noticed(command: str, tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     with pytest.raises((SystemExit, AssertionError, UserError, ImportError, subprocess.CalledProcessError)):
         try_out(command)
+
+
+def test_the_chapter_of_ones_own_is_a_chapter(trained_runs: Path, tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    chapter = text[text.index("A chapter of your own") :]
+    code, claims = (re.search(rf"^```{kind}\n(.*?)^```", chapter, flags=re.MULTILINE | re.DOTALL) for kind in ("python", "yaml"))
+    assert code and claims
+    (tmp_path / "claims.yaml").write_text(claims[1])
+    named: dict[str, Any] = {}
+    exec(code[1], named)
+    built = build(named["PLAN"], load_records(trained_runs), load_claims(tmp_path / "claims.yaml"))
+    results, verdicts = built.sections[2].tables[0], built.sections[-1].tables[0]
+    assert [row[3] for row in results.rows] == ["2", "2"]
+    assert [row[2] for row in verdicts.rows] == ["undecided (2 seeds, 3 are needed)"]
+    assert named["PLAN"].experiments[0].overrides[0] == "experiment=digits/softmax"

@@ -213,7 +213,8 @@ PLAN = Plan(
         ),
         Curves(
             "single",
-            "Three networks for one protein under our recipe, the third on normal scores: mean over the seeds, band from the smallest to the largest.",
+            "Three networks for one protein under our recipe, the third on normal scores: mean over the seeds, band from the smallest to "
+            "the largest.",
             LOSS_AND_SPEARMAN,
             ["R5+", "R6+", "best"],
         ),
