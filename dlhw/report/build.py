@@ -42,7 +42,7 @@ def build(plan: Plan, records: Sequence[Record], claims: Sequence[Claim]) -> Cha
     ]
     if drawings := plan.drawings(records):
         sections.append(Section("A closer look", (), (), drawings))
-    if found := plan.discussion(records, verdicts):
+    if found := plan.discussion(records):
         sections.append(Section("What was found", found))
     sections.append(Section("Claims", (), [claims_table(plan, verdicts)]))
     outcomes = [verdict.outcome for verdict in verdicts]

@@ -6,7 +6,6 @@ A chapter is one small file in :mod:`dlhw.report.chapters` that holds a :class:`
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dlhw.report.claims import Verdict
 from dlhw.report.document import Figure, Table
 from dlhw.report.runs import Record, Where
 
@@ -66,7 +65,7 @@ class Curves:
     floors: dict[str, float] = field(default_factory=dict)  # text: level; on the first panel
 
 
-Discussion = Callable[[Sequence[Record], Sequence[Verdict]], list[str]]
+Discussion = Callable[[Sequence[Record]], list[str]]
 Drawings = Callable[[Sequence[Record]], list[Figure]]
 Tables = Callable[[Sequence[Record]], list[Table]]
 
@@ -85,4 +84,4 @@ class Plan:
     curves: Sequence[Curves] = ()
     tables: Tables = lambda records: []  # further ones of the results
     drawings: Drawings = lambda records: []
-    discussion: Discussion = lambda records, verdicts: []
+    discussion: Discussion = lambda records: []

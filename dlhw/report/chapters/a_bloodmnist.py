@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from dlhw import figures
-from dlhw.report.claims import Verdict
 from dlhw.report.document import Figure
 from dlhw.report.plan import Curves, Discussion, Drawings, Experiment, Metric, Plan, Row
 from dlhw.report.quantities import SPIKE, mean
@@ -61,7 +60,7 @@ def discussion(rows: Sequence[Row], classes: int) -> Discussion:
     """What pooling and the second softmax have done, in numbers, as far as the runs are there."""
     floor = double_softmax_floor(classes)
 
-    def found(records: Sequence[Record], verdicts: Sequence[Verdict]) -> list[str]:
+    def found(records: Sequence[Record]) -> list[str]:
         plain, plain_twice, pooled, pooled_twice = ([*select(records, row.where)] for row in rows)
         lines = [
             f"A softmax before a loss that applies its own leaves values between 0 and 1 as logits. The most confident right answer then "

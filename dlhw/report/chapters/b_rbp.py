@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from dlhw.report.claims import Verdict
 from dlhw.report.document import Figure, Table
 from dlhw.report.few_shot import few_shot
 from dlhw.report.parts.grid import grid
@@ -94,10 +93,6 @@ def drawings(records: Sequence[Record]) -> list[Figure]:
         )
         figures.append(Figure("rbp-few-shot", caption, few_shot(found)))
     return figures
-
-
-def discussion(records: Sequence[Record], verdicts: Sequence[Verdict]) -> list[str]:
-    return findings(records)
 
 
 METRICS = (Metric("test/spearman", "Spearman"), Metric("test/pearson", "Pearson"))
@@ -220,5 +215,5 @@ PLAN = Plan(
         ),
     ],
     drawings=drawings,
-    discussion=discussion,
+    discussion=findings,
 )

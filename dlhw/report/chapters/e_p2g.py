@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from dlhw.explain.words import ATTENTION, GIVEN, attention_figure
-from dlhw.report.claims import Verdict
 from dlhw.report.document import Figure, Table
 from dlhw.report.parts.texts import cer_by_length, confusions_table, errors_table, percent, texts_of, thirds
 from dlhw.report.parts.views import view_figure
@@ -65,7 +64,7 @@ def drawings(records: Sequence[Record]) -> list[Figure]:
     ]
 
 
-def discussion(records: Sequence[Record], verdicts: Sequence[Verdict]) -> list[str]:
+def discussion(records: Sequence[Record]) -> list[str]:
     """What attention, sampling, beams and ensembles have done, in numbers, as far as the runs are there."""
 
     def mean_of(row: Row, name: str) -> float:

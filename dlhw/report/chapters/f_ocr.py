@@ -6,7 +6,6 @@ from statistics import fmean
 from dlhw.edit_distance import confusions
 from dlhw.explain.lines import POSTERIORS, over_line_figure
 from dlhw.explain.words import ATTENTION
-from dlhw.report.claims import Verdict
 from dlhw.report.document import Figure, Table
 from dlhw.report.parts.texts import LONG, Texts, cer_by_length, confusions_table, errors, errors_table, percent, texts_of, thirds
 from dlhw.report.parts.views import view_figure
@@ -93,7 +92,7 @@ def drawings(records: Sequence[Record]) -> list[Figure]:
     ]
 
 
-def discussion(records: Sequence[Record], verdicts: Sequence[Verdict]) -> list[str]:
+def discussion(records: Sequence[Record]) -> list[str]:
     """How far CTC and attention are apart and why, and what beam, language model and vote add, as far as the runs are there."""
 
     def mean_of(row: Row, name: str) -> float:
