@@ -11,6 +11,7 @@ import joblib
 import pytest
 from faults import signal_at
 from harness import ROOT, TIMED, Shell, result
+from hydra_plugins.grid_sweeper import one_of_each_setting
 
 import dlhw.run
 import dlhw.training
@@ -111,3 +112,12 @@ def test_runs_side_by_side_share_the_cores(tmp_path: Path) -> None:
     assert together["device"].str.endswith(f"({share} threads)").all()
     assert together["status"].tolist() == ["finished"] * 2
     assert together.equals(alone)
+
+
+def test_all_settings_of_a_sweep_are_composed_before_the_first_run(shell: Shell) -> None:
+    """Of those that differ in the seed alone one is; a seed that is no number is refused before anything runs as well."""
+    jobs = [["optim.lr=0.1", "seed=0"], ["optim.lr=0.1", "seed=1"], ["optim.lr=0.2", "seed=0"], ["optim.lr=0.2", "seed=x"]]
+    assert one_of_each_setting(jobs) == [jobs[0], jobs[2], jobs[3]]
+    for wrong in ("seed=0,x", "seed=0,1 optim.lr=0.1,x"):
+        text = shell.run("-m", *TINY, *wrong.split(), prepare=[do_nothing], status=1)
+        assert "'x'" in text and " runs" not in text
