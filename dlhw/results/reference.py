@@ -24,7 +24,7 @@ EMBEDDED = ("digits", "ocr_digits", "p2g_sim", "rbp_sim", "rbp_sim_unseen")  # t
 OF_THE_DATA = ("targets", "measured", "reference", "picture")  # arrays that are parts of other sets, which are not ours to give away
 # What dlhw.explain has found: of a network itself, or for words that were given to it; and on samples, which are parts of the data.
 FOUND = ("summary.json", "filters.csv", "filters.meme", "given/**/*.csv")
-FOUND_ON_SAMPLES = ("positions.csv", "kmers.csv", "posteriors/*.*", "attention/*.*")
+FOUND_ON_SAMPLES = ("positions.csv", "kmers.csv", "posteriors/*.*", "attention/*.*", "worst.png")
 NEARLY = {"ocr": ("hypothesis",)}  # task: predictions that are the answers but for a letter here and there
 MOST = 500_000  # bytes of one run's predictions; larger ones are left out
 BEGIN, END = "<!-- results: python -m dlhw.results readme -->", "<!-- end of results -->"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from statistics import fmean
 
+from dlhw import figures
 from dlhw.edit_distance import confusions
 from dlhw.explain.lines import POSTERIORS, over_line_figure
 from dlhw.explain.words import ATTENTION
@@ -12,6 +13,7 @@ from dlhw.report.parts.views import view_figure
 from dlhw.report.plan import Curves, Experiment, Metric, Plan, Row
 from dlhw.report.quantities import mean
 from dlhw.report.runs import Record, select
+from dlhw.run_folder import EXPLAINED
 
 LINES = {"experiment": "ocr/ctc_vs_attention"}
 SHORT = ["trainer.max_epochs=1", "trainer.steps_per_epoch=10", "seed=0"]
@@ -83,7 +85,7 @@ def books_table(records: Sequence[Record]) -> list[Table]:
 def drawings(records: Sequence[Record]) -> list[Figure]:
     """What CTC and attention see on lines of digits, which come with the project."""
     lines = "for two test lines of handwritten digits."
-    return [
+    found = [
         figure
         for row, folder, what in (
             (DIGITS, POSTERIORS, f"the probability of each letter and of the blank over the line, {lines}"),
@@ -91,6 +93,14 @@ def drawings(records: Sequence[Record]) -> list[Figure]:
         )
         for figure in view_figure(f"{PLAN.name}-{row.id}", row, records, folder, over_line_figure, what)
     ]
+    for record in select(records, DIGITS.where)[:1]:
+        if (stored := record.folder / EXPLAINED / "worst.png").exists():
+            text = (
+                f"{DIGITS.id}: the test lines with the highest error rate (seed {record.seed}); above each its number, what stands on it "
+                "and what was read."
+            )
+            found.append(Figure(f"{PLAN.name}-worst", text, figures.stored_figure(stored)))
+    return found
 
 
 def discussion(records: Sequence[Record]) -> list[str]:
