@@ -66,6 +66,14 @@ def test_the_test_probes_as_fasta_give_the_stored_predictions(run, tmp_path, cap
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "probes.fa"]  # no transcripts, no scan
 
 
+def test_the_unit_is_that_of_what_was_learnt(run, tmp_path, capsys):
+    shutil.copytree(run, tmp_path / "run")
+    config = tmp_path / "run" / "config.yaml"
+    config.write_text(config.read_text().replace("normal_scores: false", "normal_scores: true"))
+    assert predict(tmp_path / "run", "ACGU" * 9, tmp_path / "out.csv") == 0
+    assert capsys.readouterr().out.endswith("1 of 1 sequences, in normal scores of the training probes\n")
+
+
 def test_files_of_each_kind_say_the_same(run, tmp_path):
     sequences = random_rna(np.random.default_rng(0), 3)
     as_dna = "\r\n".join(sequences).replace("U", "t") + "\r\n\r\n"

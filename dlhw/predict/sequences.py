@@ -101,7 +101,8 @@ def predict(options: Options) -> bool:
     if any(row[2] > 1 for row in scans):
         written.append(_beside(options.output, "transcripts.csv"))
         _write_summary(written[-1], scans, columns)
-    said = f"{len(scans)} of {len(records)} sequences, in standard deviations of the training probes{simulated}"
+    unit = "normal scores of" if run.config.task.data.get("normal_scores") else "standard deviations of"
+    said = f"{len(scans)} of {len(records)} sequences, in {unit} the training probes{simulated}"
     print(f"{', '.join(map(str, written))}: {said}")
     return len(scans) == len(records)
 
