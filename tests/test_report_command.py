@@ -1,8 +1,9 @@
-"""The command that writes a report, as a user starts it: a chapter on embedded data, from nothing; then again, where all is there."""
+"""The command that writes a report, as a user starts it: on embedded data, stopped, gone on with, and again where all is there."""
 
 import csv
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,12 +13,18 @@ import pytest
 REPORT = Path("outputs/quick/report-digits")
 
 
-def report(folder: Path) -> str:
-    root = Path(__file__).parent.parent
+def start(folder: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "dlhw.report", "digits", "--quick", "--data-root", "nowhere"]
-    done = subprocess.run(command, cwd=folder, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=folder, env=environment, text=True, start_new_session=True, **pipes)
+
+
+def report(folder: Path) -> str:
+    with start(folder) as process:
+        told, errors = process.communicate()
+    assert process.returncode == 0, told + errors
+    return told
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -30,7 +37,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_tiny_report_is_whole_and_the_second_time_nothing_is_trained(folder: Path) -> None:
+    with start(folder) as process:
+        assert process.stdout is not None
+        while "run 1 of 6" not in (line := process.stdout.readline()):
+            assert line, process.communicate()
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
+        assert process.wait(60) == 130
+        assert "the same command goes on from there" in process.communicate()[1]
+
     told = report(folder)
+    assert re.search(r"^run 1 of 6: skipped", told, re.MULTILINE)
     assert re.search(r"^run 6 of 6: finished, about 0 min left$", told, re.MULTILINE)
     assert told.splitlines()[-2:] == [str(REPORT / "report.html"), str(REPORT / "report.pdf")]
     first = files(folder / REPORT)

@@ -5,6 +5,7 @@ Runs what is missing, then writes ``report.html`` and ``report.pdf`` with their 
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -58,7 +59,11 @@ def main(arguments: list[str]) -> int:
     root = options.results or Path("outputs/quick" if options.quick else "outputs")
     failed: list[str] = []
     if options.results is None:
-        failed = run_all([experiment for plan in chosen for experiment in plan.experiments], root, options.data_root, options.quick)
+        try:
+            failed = run_all([experiment for plan in chosen for experiment in plan.experiments], root, options.data_root, options.quick)
+        except KeyboardInterrupt:
+            print("stopped; what is finished is kept, and the same command goes on from there", file=sys.stderr)
+            return 130
     written = write_report(chosen, root, options.output or root / "-".join(["report", *options.chapters]), options.quick)
     for what in failed:
         print(f"failed, and so missing in the report: {what}")
