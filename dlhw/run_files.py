@@ -17,7 +17,7 @@ from yaml import YAMLError
 from dlhw.atomic_file import write_text
 from dlhw.config import Config
 from dlhw.errors import UserError
-from dlhw.run_folder import CONFIG, RESULT
+from dlhw.run_folder import CONFIG, RESULT, warm_start_as_written
 
 
 def write_config(folder: Path, cfg: DictConfig) -> None:
@@ -25,6 +25,7 @@ def write_config(folder: Path, cfg: DictConfig) -> None:
     settings = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(settings, dict)
     del settings["data_root"], settings["output_root"]
+    settings["warm_start"] = warm_start_as_written(cfg)
     write_text(folder / CONFIG, OmegaConf.to_yaml(settings))
 
 
@@ -38,7 +39,9 @@ def read_config(folder: Path) -> DictConfig:
     try:
         config = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path))
         config.data_root = ""  # is not kept, and nothing is read from it
+        other = warm_start_as_written(config)
         OmegaConf.resolve(config)
+        config.warm_start = other
         missing = OmegaConf.missing_keys(config)
         why = f"{', '.join(sorted(missing))} is missing" if missing else ""
     except OSError as error:

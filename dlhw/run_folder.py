@@ -56,8 +56,15 @@ def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
 
 def identity(cfg: DictConfig) -> dict[str, Any]:
     """The settings that make a run what it is, flattened."""
-    settings = flatten(OmegaConf.to_container(cfg, resolve=True))
+    settings = flatten(OmegaConf.to_container(cfg, resolve=True)) | {"warm_start": warm_start_as_written(cfg)}
     return {key: value for key, value in settings.items() if key not in NOT_IDENTITY}
+
+
+def warm_start_as_written(cfg: DictConfig) -> str | None:
+    """The other run as the configuration names it, ``${output_root}/.../seed-${seed}``: the same for every seed and on every machine."""
+    written = OmegaConf.to_container(OmegaConf.masked_copy(cfg, ["warm_start"]), resolve=False)
+    assert isinstance(written, dict)
+    return written["warm_start"]
 
 
 def config_hash(settings: dict[str, Any]) -> str:

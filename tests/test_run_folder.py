@@ -2,6 +2,7 @@
 
 import random
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import open_dict
 
 from dlhw.config import CONF
+from dlhw.run_files import read_config, write_config
 from dlhw.run_folder import NOT_IDENTITY, config_hash, identity, locate, run_id
 
 TIMER = "lightning.pytorch.callbacks.Timer"
@@ -43,10 +45,25 @@ def name(*words: str) -> str:
             "outputs/digits/cnn_pool/x._target_-lightning.pytorch.callbacks.Timer_seed-0",
         ),
         (["experiment=digits/softmax", "model.softmax=output"], "outputs/digits/softmax/softmax-output_seed-0"),
+        # starts from another run of the same seed, wherever the outputs are
+        (["experiment=ocr/attention_after_ctc", "seed=1", "output_root=there"], "there/ocr/attention_after_ctc/seed-1"),
     ],
 )
 def test_names(words: list[str], expected: str) -> None:
     assert name(*words) == expected
+
+
+def test_another_run_is_known_by_how_it_is_written(tmp_path: Path) -> None:
+    """A run's settings are the same for every seed and folder of outputs, also once they have been written and read again."""
+    found = []
+    for seed, root in ((0, "outputs"), (1, str(tmp_path / "elsewhere"))):
+        cfg = composed("experiment=ocr/attention_after_ctc", f"seed={seed}", f"output_root={root}")
+        assert cfg.warm_start == f"{root}/ocr/ctc_vs_attention/seed-{seed}"
+        write_config(tmp_path, cfg)
+        assert identity(read_config(tmp_path)) == identity(cfg)
+        found.append({key: value for key, value in identity(cfg).items() if key != "seed"})
+        assert found[-1]["warm_start"] == "${output_root}/ocr/ctc_vs_attention/seed-${seed}"
+    assert found[0] == found[1] and str(tmp_path) not in (tmp_path / "config.yaml").read_text()
 
 
 SAME = [("optim.lr=1e-3", "optim.lr=0.0010"), ("model.dropout=0", "model.dropout=0.0"), ("model.dropout=1", "model.dropout=1.0")]
