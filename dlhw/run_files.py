@@ -39,6 +39,7 @@ def read_config(folder: Path) -> DictConfig:
     try:
         config = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path))
         config.data_root = ""  # is not kept, and nothing is read from it
+        assert isinstance(config, DictConfig)
         other = warm_start_as_written(config)
         OmegaConf.resolve(config)
         config.warm_start = other

@@ -7,14 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from harness import composed
 
+from dlhw.config import bind, check
 from dlhw.report.build import build, placed, shown
 from dlhw.report.chapters import plans
 from dlhw.report.claims import Claim, load_claims
 from dlhw.report.document import Chapter, Document
 from dlhw.report.plan import Curves, Experiment, Metric, Plan, Row
 from dlhw.report.render import as_latex, latex_text, typst_text, write_document
-from dlhw.report.run_missing import run_then, runs_of, shortened
+from dlhw.report.run_missing import experiment_of, grid_of, run_then, runs_of, shortened
 from dlhw.report.runs import load_records
 from dlhw.results.statistics import Estimate
 
@@ -152,6 +154,21 @@ def test_the_quick_report_takes_embedded_data_where_the_real_is_missing(tmp_path
     assert shortened(replace(own, quick=None), tmp_path) is None
     named = shortened(Experiment(["task=p2g", "seed=1"], data="nowhere", embedded=["task=digits"]), tmp_path)
     assert named is not None and named.overrides == ["seed=1", "task=digits"]  # one value for a key
+
+
+def test_every_experiment_of_the_quick_report_can_be_composed(tmp_path: Path) -> None:
+    """With its own data and with what stands in for that: the first run of each sweep."""
+    for plan in plans().values():
+        for experiment in plan.experiments:
+            (tmp_path / "there" / experiment.data).mkdir(parents=True, exist_ok=True)
+            forms = {tuple(short.overrides) for place in ("there", "nowhere") if (short := shortened(experiment, tmp_path / place))}
+            forms.add(tuple(experiment.overrides))
+            for words in forms:
+                given = {word.partition("=")[0] for word in words}
+                axes = (f"{key}={values}" for key, values in grid_of(experiment_of(words)).items() if key not in given)
+                cfg = composed(*(word if "[" in word else word.split(",")[0] for word in map(str, (*words, *axes))))
+                check(cfg)
+                bind(cfg)
 
 
 def test_the_number_of_runs_is_known_before() -> None:

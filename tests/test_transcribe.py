@@ -168,7 +168,17 @@ def test_the_guide_is_of_the_training_and_for_networks_with_attention() -> None:
         worker.fit(built(data, f"task.module.guide={guide}", "model.dropout=0.0"), data)
         losses[guide] = [float(worker.callback_metrics[name]) for name in ("train/loss", "val/loss")]
     assert 0 < losses[2.0][0] - losses[0.0][0] < 2 and losses[2.0][1] == losses[0.0][1]
-    built(data, "task.module.guide=1").refuse_settings()
+    task = built(data, "task.module.guide=1", "model.dropout=0.0")
+    task.refuse_settings()
+    gradients = []
+    for guide in (0.0, 1.0):  # what it adds reaches the attention
+        task.guide = guide
+        task.zero_grad()
+        batch = data.splits["train"]
+        loss, _ = task._step((torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets), torch.arange(40)), "train")
+        loss.backward()
+        gradients.append(task.net.decoder.attention.of_query.weight.grad.clone())  # type: ignore[union-attr,operator]
+    assert not torch.allclose(*gradients)
     for words in (["model.attention=none"], ["model=p2g_best"]):
         with pytest.raises(UserError, match=r"task\.module\.guide=1: this network has no attention to be led"):
             built(data, "task.module.guide=1", *words).refuse_settings()

@@ -22,7 +22,7 @@ class MadeUpWordsData(WordData):
     """Words of one to ``longest`` syllables, spelt by rules that look at the neighbours of a sound, one of them with dice.
 
     /k/ is k before front vowels, ck at the end, q before /w/ and else c; /i/ is y at the end and else ee; /eɪ/ is ay at the end and
-    else ai; /oʊ/ is o; /ʃə/ in the middle is tio; /f/ is ph in one of five cases, by chance; all else has a letter or two of its own.
+    else ai; /oʊ/ is o; /ʃə/ after another sound is tio; /f/ is ph in one of five cases, by chance; all else always has the same letters.
     No word is in two splits.
 
     Args:

@@ -19,15 +19,13 @@ from numpy.typing import NDArray
 from dlhw.edit_distance import confusions, count_edits
 from dlhw.errors import UserError
 from dlhw.explain import options as common
-from dlhw.explain.views import View, write_table, write_views
-from dlhw.explain.words import ATTENTION, attention_weights, confusion_bars, save
+from dlhw.explain.views import ATTENTION, POSTERIORS, View, over_line_figure, write_table, write_views
+from dlhw.explain.words import attention_weights, confusion_bars, save
 from dlhw.predict.lines import Reading, read
 
 if TYPE_CHECKING:
     from dlhw.data.line_pictures import LineSplit
     from dlhw.results import Run
-
-POSTERIORS = "posteriors"
 
 
 @dataclass(frozen=True)
@@ -125,25 +123,3 @@ def posteriors(logits: Any, written: Sequence[str], symbols: Sequence[str]) -> t
     probabilities = logits.float().softmax(dim=1).cpu().numpy().T  # (K, S), the blank first
     shown = [*dict.fromkeys(written)]
     return probabilities[[0, *(1 + symbols.index(letter) for letter in shown)]], ["blank", *shown]
-
-
-def over_line_figure(views: Sequence[View]) -> Figure:
-    """Each line above its matrix, whose steps stand below the columns that they were made of; all lines to one scale."""
-    pictures = [view.picture for view in views if view.picture is not None]
-    heights = [part for view in views for part in (1.0, max(1.0, 0.11 * len(view.rows)))]
-    longest = max(picture.shape[1] for picture in pictures)
-    width = min(12.0, 0.75 * longest / pictures[0].shape[0] + 1.0)  # inches; lines that are not very long keep their shape
-    figure = Figure(figsize=(width, 0.75 * sum(heights)), layout="constrained")
-    axes = figure.subplots(2 * len(views), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for above, below, picture, view in zip(axes[::2], axes[1::2], pictures, views, strict=True):
-        above.imshow(picture, cmap="gray", vmin=0, vmax=255, aspect="auto", extent=(0, picture.shape[1], 1, 0))
-        above.axis("off")
-        extent = (0, picture.shape[1], len(view.rows) - 0.5, -0.5)
-        below.imshow(view.weights, cmap="Blues", vmin=0, vmax=1, aspect="auto", extent=extent, interpolation="nearest")
-        size = min(8.0, 45 * max(1.0, 0.11 * len(view.rows)) / len(view.rows))  # points: a row's share of the height
-        names = ["(space)" if name == " " else name for name in view.rows]
-        below.set_yticks(range(len(names)), names, fontsize=size, parse_math=False)
-        below.set_xticks([])
-        above.set_xlim(0, longest)
-        below.set_xlim(0, longest)
-    return figure

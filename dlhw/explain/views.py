@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
 from dlhw.atomic_file import replacing
 
 Floats = NDArray[np.floating]
+ATTENTION, POSTERIORS = "attention", "posteriors"  # folders of views
+GIVEN = "given"  # folder of what was asked for by its words
 
 
 @dataclass(frozen=True)
@@ -63,3 +66,42 @@ def read_views(folder: Path) -> list[View]:
             )
         )
     return views
+
+
+def attention_figure(views: Sequence[View]) -> Figure:
+    """One matrix a word: a row is a letter of the answer, a column a phone, dark where the network looked."""
+    columns = min(4, len(views))
+    rows = -(-len(views) // columns)
+    figure = Figure(figsize=(3.0 * columns, 3.0 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axis, view in zip(axes, views, strict=False):
+        axis.imshow(view.weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        axis.set_xticks(range(len(view.columns)), view.columns)
+        axis.set_yticks(range(len(view.rows)), view.rows)
+        axis.tick_params(length=0, labelsize=8)
+    for axis in axes[len(views) :]:
+        axis.axis("off")
+    figure.suptitle("Attention: rows are the letters written (- the end), columns the phones", fontsize=11)
+    return figure
+
+
+def over_line_figure(views: Sequence[View]) -> Figure:
+    """Each line above its matrix, whose steps stand below the columns that they were made of; all lines to one scale."""
+    pictures = [view.picture for view in views if view.picture is not None]
+    heights = [part for view in views for part in (1.0, max(1.0, 0.11 * len(view.rows)))]
+    longest = max(picture.shape[1] for picture in pictures)
+    width = min(12.0, 0.75 * longest / pictures[0].shape[0] + 1.0)  # inches; lines that are not very long keep their shape
+    figure = Figure(figsize=(width, 0.75 * sum(heights)), layout="constrained")
+    axes = figure.subplots(2 * len(views), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for above, below, picture, view in zip(axes[::2], axes[1::2], pictures, views, strict=True):
+        above.imshow(picture, cmap="gray", vmin=0, vmax=255, aspect="auto", extent=(0, picture.shape[1], 1, 0))
+        above.axis("off")
+        extent = (0, picture.shape[1], len(view.rows) - 0.5, -0.5)
+        below.imshow(view.weights, cmap="Blues", vmin=0, vmax=1, aspect="auto", extent=extent, interpolation="nearest")
+        size = min(8.0, 45 * max(1.0, 0.11 * len(view.rows)) / len(view.rows))  # points: a row's share of the height
+        names = ["(space)" if name == " " else name for name in view.rows]
+        below.set_yticks(range(len(names)), names, fontsize=size, parse_math=False)
+        below.set_xticks([])
+        above.set_xlim(0, longest)
+        below.set_xlim(0, longest)
+    return figure

@@ -7,7 +7,6 @@ Legend: N words, S phones, T letters.
 """
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,15 +21,13 @@ from dlhw.data.vocab import Vocab
 from dlhw.edit_distance import confusions, count_edits
 from dlhw.errors import UserError
 from dlhw.explain import options as common
-from dlhw.explain.views import View, write_table, write_views
+from dlhw.explain.views import ATTENTION, GIVEN, View, attention_figure, write_table, write_views
 from dlhw.predict.words import phones_of, read_words, refuse_missing, spell
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from dlhw.results import Run
-
-ATTENTION, GIVEN = "attention", "given"
 
 
 @dataclass(frozen=True)
@@ -67,23 +64,6 @@ def attention_weights(net: Any, source: "Tensor", ids: "Tensor") -> NDArray[np.f
             steps.append(weights)
             previous = symbol
     return torch.stack(steps, dim=1).float().cpu().numpy()
-
-
-def attention_figure(views: Sequence[View]) -> Figure:
-    """One matrix a word: a row is a letter of the answer, a column a phone, dark where the network looked."""
-    columns = min(4, len(views))
-    rows = -(-len(views) // columns)
-    figure = Figure(figsize=(3.0 * columns, 3.0 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).flatten()
-    for axis, view in zip(axes, views, strict=False):
-        axis.imshow(view.weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        axis.set_xticks(range(len(view.columns)), view.columns)
-        axis.set_yticks(range(len(view.rows)), view.rows)
-        axis.tick_params(length=0, labelsize=8)
-    for axis in axes[len(views) :]:
-        axis.axis("off")
-    figure.suptitle("Attention: rows are the letters written (- the end), columns the phones", fontsize=11)
-    return figure
 
 
 def confusion_bars(counts: Counter[tuple[str, str]], shown: int) -> Figure:

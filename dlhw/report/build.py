@@ -43,7 +43,7 @@ def build(plan: Plan, records: Sequence[Record], claims: Sequence[Claim]) -> Cha
     if drawings := plan.drawings(records):
         sections.append(Section("A closer look", (), (), drawings))
     if found := plan.discussion(records):
-        sections.append(Section("What was found", found))
+        sections.append(Section("What was found", [*_stands_in(used), *found]))
     sections.append(Section("Claims", (), [claims_table(plan, verdicts)]))
     outcomes = [verdict.outcome for verdict in verdicts]
     counts = [len(used), *(outcomes.count(outcome) for outcome in get_args(Outcome))]
@@ -54,6 +54,12 @@ def _made_of(used: Sequence[Record]) -> list[str]:
     if not used:
         return ["None of this chapter's experiments has been run."]
     return [f"Read from the configurations and results of the {len(used)} runs behind the table of results."]
+
+
+def _stands_in(used: Sequence[Record]) -> list[str]:
+    """What is to be told before conclusions are drawn from runs on data that stands in for that of their experiments."""
+    found = dict.fromkeys(f"{record.result['task']} ({record.data})" for record in used if record.stands_in)
+    return [f"Some of these runs are not on the data that their experiments are about: {', '.join(found)} stands in."] if found else []
 
 
 def estimate(row: Row, metric: Metric, records: Sequence[Record]) -> Estimate | None:
@@ -141,7 +147,7 @@ def placed(row: Row, reported: Sequence[float], found: Estimate | None, runs: Se
 def _curves(plan: Plan, curves: Curves, records: Sequence[Record]) -> Figure | None:
     """The curves of the rows that have runs; None where none has."""
     rows = [row for row in plan.rows if row.id in curves.rows]
-    runs = {f"{row.id} {row.label}": members for row in rows if (members := select(records, row.where))}
+    runs = {f"{row.id} {named(row, members)}": members for row in rows if (members := select(records, row.where))}
     if not runs:
         return None
     drawing = panels(

@@ -61,7 +61,7 @@ def run_all(experiments: Sequence[Experiment], output_root: Path, data_root: Pat
         if trained:
             seconds.append((time.monotonic() - begin) / trained)
         done += count
-        failed += run_then(experiment, output_root / _experiment(experiment.overrides), data_root)
+        failed += run_then(experiment, output_root / experiment_of(experiment.overrides), data_root)
     return failed
 
 
@@ -120,10 +120,10 @@ def runs_of(sweep: Sequence[str]) -> int:
         UserError: no such experiment.
     """
     given = dict(override.split("=", 1) for override in sweep if "=" in override)
-    return math.prod(len(_values(str(values))) for values in (_grid(_experiment(sweep)) | given).values())
+    return math.prod(len(_values(str(values))) for values in (grid_of(experiment_of(sweep)) | given).values())
 
 
-def _grid(name: str) -> dict[str, str]:
+def grid_of(name: str) -> dict[str, str]:
     """The axes of an experiment, with those of the experiments that it builds on."""
     path = CONF / "experiment" / f"{name}.yaml"
     if not path.exists():
@@ -132,11 +132,12 @@ def _grid(name: str) -> dict[str, str]:
     grid = settings.get("hydra", {}).get("sweeper", {}).get("params", {})
     for base in settings.get("defaults", []):
         if isinstance(base, str) and base != "_self_":
-            grid = _grid(base) | grid
+            grid = grid_of(base) | grid
     return grid
 
 
-def _experiment(sweep: Sequence[str]) -> str:
+def experiment_of(sweep: Sequence[str]) -> str:
+    """The experiment that overrides name, or the pair of task and model."""
     given = dict(override.split("=", 1) for override in sweep if "=" in override)
     return given.get("experiment", f"{given.get('task')}/{given.get('model')}")
 

@@ -22,9 +22,9 @@ COMPACT = "predictions.csv.gz"  # text, because a repository is no place for bin
 TEXT = ":text"  # ends the name of a column of text
 EMBEDDED = ("digits", "ocr_digits", "p2g_sim", "rbp_sim", "rbp_sim_unseen")  # tasks whose data comes with the project
 OF_THE_DATA = ("targets", "measured", "reference", "picture")  # arrays that are parts of other sets, which are not ours to give away
-# What dlhw.explain has found: of a network itself, or for words that were given to it; and on samples, which are parts of the data.
-FOUND = ("summary.json", "filters.csv", "filters.meme", "given/**/*.csv")
-FOUND_ON_SAMPLES = ("positions.csv", "kmers.csv", "posteriors/*.*", "attention/*.*", "worst.png")
+# What dlhw.explain has found: of a network itself, or for words of no data set; and on samples, which are parts of the data.
+FOUND = ("summary.json", "filters.csv", "filters.meme", "report/given/**/*.csv")
+FOUND_ON_SAMPLES = ("positions.csv", "kmers.csv", "report/posteriors/*.*", "report/attention/*.*", "report/worst.png")
 NEARLY = {"ocr": ("hypothesis",)}  # task: predictions that are the answers but for a letter here and there
 MOST = 500_000  # bytes of one run's predictions; larger ones are left out
 BEGIN, END = "<!-- results: python -m dlhw.results readme -->", "<!-- end of results -->"
@@ -57,6 +57,7 @@ def keep(folders: Sequence[str | Path], reference: Path = REFERENCE) -> list[Pat
             for path in (here / DECODED).glob("*.json"):
                 (there / DECODED).mkdir(exist_ok=True)
                 shutil.copyfile(path, there / DECODED / path.name)
+        shutil.rmtree(target / EXPLAINED, ignore_errors=True)
         for pattern in (*FOUND, *(FOUND_ON_SAMPLES if run["task"] in EMBEDDED else ())):
             for path in (source / EXPLAINED).rglob(pattern):
                 (target / path.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)

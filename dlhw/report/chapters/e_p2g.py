@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from dlhw.explain.words import ATTENTION, GIVEN, attention_figure
+from dlhw.explain.views import ATTENTION, GIVEN, attention_figure
 from dlhw.report.document import Figure, Table
 from dlhw.report.parts.texts import cer_by_length, confusions_table, errors_table, percent, texts_of, thirds
 from dlhw.report.parts.views import view_figure
@@ -19,7 +19,7 @@ DECODE = ["dlhw.decode", "{folder}", "--data-root", "{data_root}"]
 NUCLEUS = [*DECODE, "task.decode.method=nucleus", "task.decode.p=0.8", "task.decode.k=3"]
 BEAM = [*DECODE, "model.attention=bahdanau", "task.decode.method=beam"]
 # Of no data set; the made-up language has their phones as well.
-LOOK = ["dlhw.explain", "run={run}", "input=f o ʊ t ə ɡ ɹ æ f,n e ɪ ʃ ə n,k w ɪ k l i,t͡ʃ ɪ l d ɹ ə n"]
+LOOK = ["dlhw.explain", "run={run}", "output={run}/explain/report", "input=f o ʊ t ə ɡ ɹ æ f,n e ɪ ʃ ə n,k w ɪ k l i,t͡ʃ ɪ l d ɹ ə n"]
 MADE_UP: dict[str, Any] = {"data": "p2g", "embedded": ["task=p2g_sim"]}
 
 
@@ -56,7 +56,7 @@ def tables(records: Sequence[Record]) -> list[Table]:
 
 def drawings(records: Sequence[Record]) -> list[Figure]:
     """Where networks look as they spell words that are of no data set."""
-    what = "where the network looks as it spells four words, which are of no data set."
+    what = "where the network looks as it spells {} words, which are of no data set."
     return [
         figure
         for row in (R13, BEST_ROW)
@@ -101,7 +101,7 @@ def discussion(records: Sequence[Record]) -> list[str]:
         lines.append(
             "The best single network writes each letter from one phone, never goes back, and sums over all such paths. It makes "
             f"{percent(best)} wrong characters and {percent(words)} wrong words, and one of the best three spellings of its beam is right "
-            f"for {percent(1 - of_three)} of the words. It has seen the 10,000 training words and nothing else."
+            f"for {percent(1 - of_three)} of the words. It has seen the training words and nothing else."
         )
     for row in (R13_ALL, BEST_ALL):
         together, words, members = (mean_of(row, f"ensemble(test_beam/{name})") for name in ("cer", "wer", "members"))
