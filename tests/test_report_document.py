@@ -88,6 +88,12 @@ def test_data_that_stands_in_is_named_and_never_compared(trained_runs: Path) -> 
     line = dict(zip(results.columns, results.rows[0], strict=True))
     assert line["system"] == "logits (embedded)" and line["which lies"] == "not comparable"
     assert dict(zip(claims.columns, claims.rows[0], strict=True))["data"] == "embedded"
+    told = build(replace(PLAN, rows=[row], curves=[], discussion=lambda records: ["It is so."]), for_blood, [claim])
+    [found] = [section for section in told.sections if section.title == "What was found"]
+    assert found.paragraphs == [
+        "Some of these runs are not on the data that their experiments are about: digits (embedded) stands in.",
+        "It is so.",
+    ]
     simulated = [replace(run, result=run.result | {"notes": {"simulated": True}}) for run in runs]
     assert {run.data for run in simulated} == {"simulated"}
     assert made.glance == [PLAN.title, "embedded", "2", "0", "0", "1"]
