@@ -1,6 +1,8 @@
 """What may import what: models know specs, tasks know batches, only the run layer knows Hydra, the report knows results."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,9 @@ def test_layers(part: str) -> None:
 def test_hydra_stays_in_the_run_layer() -> None:
     users = {path.relative_to(PACKAGE).as_posix() for path in FILES if of(imports(path), "hydra")}
     assert users <= MAY_IMPORT_HYDRA | {"plugins/hydra_plugins/grid_sweeper.py"}
+
+
+def test_the_chapters_of_the_report_need_no_torch() -> None:
+    code = "import sys; from dlhw.report.chapters import plans; plans(); sys.exit(' '.join({'torch', 'lightning'} & sys.modules.keys()))"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
