@@ -261,4 +261,4 @@ def test_agreement():
 def test_too_long_kmers(tmp_path):
     probes = Split(encode(random_rna(np.random.default_rng(0), 40), 41, ""), np.ones((40, 1), np.float32))
     with pytest.raises(UserError, match=r"^k=8: no 8-mer stands in 5 measured test probes, so none has a score; take a smaller k$"):
-        explain_kmers(asked(planted()), probes, 0, Options(tmp_path, k=8), Report(tmp_path, ""))
+        explain_kmers(asked(planted()), probes, 0, Options(tmp_path, k=8), Report(tmp_path, "", ""))

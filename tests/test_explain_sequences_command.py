@@ -2,16 +2,20 @@
 
 import csv
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from harness import Shell, Starter, result
+from matplotlib.text import Text
 from rbp_tables import MOTIF, table, write_table
 
 from dlhw.errors import UserError
 from dlhw.explain.command import main
+from dlhw.explain.sequences import Report
 
 SMALL = (
     "task=rbp",
@@ -63,6 +67,33 @@ def test_a_trained_network_shows_its_motif(runs, tmp_path, monkeypatch, capsys):
     assert probe["integrated_gradient"][inside].mean() > probe["integrated_gradient"][~inside].mean() + 0.1
     table = rows_of(tmp_path / "kmers.csv")
     assert len(table) == 256 and table[0]["kmer"] == summary["kmers"]["network"]
+
+
+def test_of_normal_scores_the_network_is_told_and_of_intensities_what_was_measured(runs, tmp_path, monkeypatch, capsys):
+    """The same network, as one that was taught normal scores: k-mers are still scored by the intensities, and each number has its unit."""
+    plain, scored = runs["rbp_cnn"], runs["rbp_cnn"].with_name("scored")
+    shutil.copytree(plain, scored)
+    config = scored / "config.yaml"
+    config.write_text(config.read_text().replace("normal_scores: false", "normal_scores: true"))
+    said: dict[str, list[str]] = {}
+    monkeypatch.setattr(
+        Report, "figure", lambda self, name, drawn: said.setdefault(name, []).extend(text.get_text() for text in drawn.findobj(Text))
+    )
+    words = ("k=3", "probes=1", "backgrounds=5")
+    summaries = [explained(monkeypatch, run, tmp_path / run.name, *words) for run in (plain, scored)]
+    assert [summary["unit"] for summary in summaries] == ["standard deviations", "normal scores"]
+    assert (tmp_path / plain.name / "kmers.csv").read_bytes() == (tmp_path / "scored" / "kmers.csv").read_bytes()
+    assert capsys.readouterr().err == ""  # it is the data that both were trained on
+    titles = [text for text in said["probe-1"] if "predicted" in text]
+    value = r"-?\d+\.\d\d"
+    assert (numbers := re.search(rf"predicted ({value}), measured ({value}) \(standard deviations\)$", titles[0]))
+    assert titles[1].endswith(f"predicted {numbers[1]} (normal scores), measured {numbers[2]} (standard deviations)")
+    for name, labels in {"filters": ("(in {})",), "kmers": ("importance\n({})", "importance ({})")}.items():
+        for unit in ("standard deviations", "normal scores"):
+            assert all([label.format(unit) in text for text in said[name]].count(True) == 1 for label in labels), (name, unit)
+    axes = [text for text in said["probe-1"] if text.startswith(("integrated", "change"))]
+    expected = [f"{what}\n({unit})" for unit in ("sd", "normal scores") for what in ("integrated\ngradients", "change")]
+    assert sorted(axes) == sorted(expected)
 
 
 @pytest.mark.slow

@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from matplotlib.text import Text
 
+from dlhw.config import CONF
 from dlhw.explain.sequences_motifs import Filter, meme, read_filters
 from dlhw.report.build import build
 from dlhw.report.chapters import plans
@@ -16,7 +19,7 @@ from dlhw.report.document import Chapter, Document
 from dlhw.report.parts.grid import grid
 from dlhw.report.parts.motifs import attention, attention_on, logos
 from dlhw.report.parts.proteins import by_protein, kmers
-from dlhw.report.parts.rbp_findings import EACH, SIM_ATTENTION, SIM_FILTERS, findings, many
+from dlhw.report.parts.rbp_findings import ATTENTION, EACH, SIM_ATTENTION, SIM_FILTERS, findings, many
 from dlhw.report.runs import Record, own_task
 
 PLAN = plans()["rbp"]
@@ -119,12 +122,22 @@ def test_only_simulated_sequences_are_shown(explained: Path) -> None:
     told = attention_on("UGCAUG", made_up, SIM_ATTENTION)
     assert "that hold UGCAUG (1 was looked at), 83 % of the attention" in told and "would put 50 %" in told
     assert attention_on("GGGGGG", made_up, SIM_ATTENTION) == ""
+    for unit, short in (("standard deviations", "sd"), ("normal scores", "normal scores")):
+        figures = [logos("l", made_up, SIM_FILTERS), attention("a", made_up, SIM_ATTENTION)]
+        texts = [{text.get_text() for text in figure.drawing.findobj(Text)} for [figure] in figures]
+        assert f"SIM01 (simulated), rbp_cnn: effects in {unit}" in texts[0]
+        assert {f"integrated\ngradients\n({short})", f"change\n({short})"} <= texts[1]
+        summary = explained / "summary.json"
+        summary.write_text(json.dumps(json.loads(summary.read_text()) | {"unit": "normal scores"}))
     [table] = kmers("k", "K-mers.", made_up, [SIM_FILTERS])
     assert table.rows == [["SIM01 (simulated), rbp_cnn", "UGCAU", "GCAUG", "9", "0.800"]]
 
 
 def unseen(name: str, **test: float) -> Record:
     return record(name, task="rbp_sim_unseen", model="rbp_dual_encoder", notes={"simulated": True}, spearman=0.8, test=test)
+
+
+MANY = {"task.data.exclude": "[]", "task.data.normal_scores": True}
 
 
 def runs_of_a_part() -> list[Record]:
@@ -134,7 +147,7 @@ def runs_of_a_part() -> list[Record]:
         record("rbp/filters", spearman=0.7, **course),
         record("rbp/hidden", spearman=0.75, model="rbp_bilstm", **{"model.hidden": 64, "optim.lr": 0.001}),
         *(record("rbp/each", proteins={name: 0.5}) for name in ("RBP01", "RBP04", "RBP07")),
-        record("rbp_multi/rbp_multi", proteins={"RBP01": 0.1, "RBP04": 0.6, "RBP07": 0.45, "RBP35": 0.05}, **{"task.data.exclude": "[]"}),
+        record("rbp_multi/rbp_multi", proteins={"RBP01": 0.1, "RBP04": 0.6, "RBP07": 0.45, "RBP35": 0.05}, **MANY),
         unseen("rbp/unseen", spearman_nearest_protein=0.2, spearman_mean_protein=0.1),
         unseen("rbp/unseen_cluster"),
     ]
@@ -151,6 +164,8 @@ def test_sentences_are_made_of_the_runs_that_there_are() -> None:
         in told
     )
     assert "With whole families held out the dual encoder reaches 0.800." in told and "simulated proteins only" in told
+    assert "Some systems are taught normal scores of the intensities." in told
+    assert "normal scores" not in " ".join(findings([record("rbp/each"), record("rbp/single")]))
     assert "A1CF" not in told and "Started from" not in told and "attention pooling" not in told
     assert len(findings([])) == 1
 
@@ -167,3 +182,49 @@ def test_the_chapter_is_whole_with_a_part_of_its_runs() -> None:
     verdicts = {row[0].removesuffix(" +"): row for row in tables["rbp-claims"].rows}
     assert verdicts["B14"][4] == "0.0250" and verdicts["B14"][2].startswith("undecided (2 parts")
     assert many("rbp_multi")["experiment"] == "rbp_multi/rbp_multi" and "rbp-proteins" in tables
+    assert by_row["many", "Pearson of normal scores"][4] == "0.5000" and by_row["R5", "Pearson"][4] == "0.5000"
+
+
+def test_a_run_of_intensities_is_none_of_normal_scores() -> None:
+    plain = record("rbp_multi/rbp_multi", proteins={"RBP04": 0.6}, **MANY | {"task.data.normal_scores": False})
+    [table] = [table for table in Document("", [build(PLAN, [plain], [])]).tables if table.name == "rbp-results"]
+    assert {row[4] for row in table.rows if row[0] == "many"} == {"not run"}
+
+
+def of_scores(experiment: str) -> bool:
+    """Whether an experiment's file, or one that it builds on, has normal scores learnt."""
+    settings = yaml.safe_load((CONF / "experiment" / f"{experiment}.yaml").read_text())
+    own = settings.get("task", {}).get("data", {}).get("normal_scores")
+    bases = [base for base in settings.get("defaults", []) if isinstance(base, str) and base != "_self_"]
+    return any(map(of_scores, bases)) if own is None else own
+
+
+def test_what_is_measured_on_another_scale_is_called_so_and_drawn_apart() -> None:
+    by_id = {row.id: of_scores(row.where["experiment"]) for row in PLAN.rows}
+    assert {True, False} == {*by_id.values()}
+    for row in PLAN.rows:
+        labels = [metric.label for metric in row.metrics or PLAN.metrics if "pearson" in metric.quantity]
+        assert labels in ([], ["Pearson of normal scores" if by_id[row.id] else "Pearson"]), row.id
+    for curves in PLAN.curves:
+        if any("loss" in column for column, _ in curves.columns):
+            assert len({by_id[name] for name in curves.rows}) == 1, curves.name
+    assert all("own scale" in metric.label for metric in PLAN.more if "loss" in metric.quantity)
+
+
+CURVES = {
+    "passes 0.70 after 2.5 epochs and ends": [[0.1, 0.7, 0.8], [0.1, 0.2, 0.8]],
+    "passes 0.70 after 2.0 epochs in 1 of 2 runs, never in the others, and ends": [[0.1, 0.7, 0.8], [0.1, 0.2, 0.3]],
+    "never passes 0.70 and ends": [[0.1, 0.6], [0.1, 0.2]],
+    "ends": [[], []],
+}
+
+
+@pytest.mark.parametrize("said", CURVES)
+def test_when_attention_passes_a_level(said: str, tmp_path: Path) -> None:
+    runs = []
+    for seed, curve in enumerate(CURVES[said]):
+        folder = tmp_path / f"seed-{seed}"
+        folder.mkdir()
+        pd.DataFrame({"val/spearman": curve}).to_csv(folder / "metrics.csv", index=False)
+        runs.append(record(ATTENTION["experiment"], folder, seed=seed, spearman=0.75, **{"model.attention": "pool"}))
+    assert f"over the seeds, attention pooling {said} at a test Spearman of 0.750." in " ".join(findings(runs))

@@ -3,8 +3,9 @@
 Legend: N probes, P proteins.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from scipy.special import ndtri
 from dlhw.errors import UserError
 
 Values = NDArray[np.float32]
+STANDARD_DEVIATIONS, NORMAL_SCORES = "standard deviations", "normal scores"  # units of what is learnt, and so of predictions
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,11 @@ def fit_scale(
     if normal_scores:
         return NormalScores([np.sort(column[~np.isnan(column)].clip(max=top)) for column, top in zip(values.T, most, strict=True)])
     return Scale(least, most, mean, std, log)
+
+
+def unit_of(settings: Mapping[str, Any]) -> str:
+    """The unit of what a run learns and predicts, by the settings of its data; those of older runs know standard deviations only."""
+    return NORMAL_SCORES if settings.get("normal_scores") else STANDARD_DEVIATIONS
 
 
 def _clipped(values: Values, least: NDArray[np.float64], most: NDArray[np.float64], log: bool) -> NDArray[np.float64]:

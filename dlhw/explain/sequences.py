@@ -15,9 +15,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dlhw.atomic_file import replacing, write_text
+from dlhw.data.rbp_scale import STANDARD_DEVIATIONS, unit_of
 from dlhw.data.rna import ALPHABET, PADDING, decode, encode
 from dlhw.errors import UserError, listed
 from dlhw.explain import options as common
+from dlhw.explain.sequences_motifs import SUMMARY
 
 if TYPE_CHECKING:
     from dlhw.data.arrays import Split
@@ -61,7 +63,9 @@ def explain(options: Options) -> None:
     column = chosen(options.protein, run.spec.proteins)
     asked = encode(options.sequence.split(","), run.spec.length, "sequence") if options.sequence else None
     run.config.data_root = options.data_root
+    unit = unit_of(run.config.task.data)
     run.config.task.data.unseen = None  # what was measured is shown, also what no split of the run was told
+    run.config.task.data.normal_scores = False  # and as it was measured, whatever the network has learnt of it
     data = build_data(run.config)
     if data.spec.proteins != run.spec.proteins:
         raise UserError(f"the data now has other proteins than {options.run} was trained on: {', '.join(data.spec.proteins)}")
@@ -69,7 +73,7 @@ def explain(options: Options) -> None:
         print(f"{', '.join(data.checksums)} is not the data that {options.run} was trained on (another SHA-256)", file=sys.stderr)
     folder = options.folder / run.spec.proteins[column].replace("/", "_") if run.spec.outputs > 1 else options.folder
     network = Network(run.task, column, options.batch_size)  # type: ignore[arg-type]  # what a run on a SequenceSpec holds
-    told = Report(folder, about(run, column))
+    told = Report(folder, about(run, column), unit)
     print(told.title)
     probes = data.splits["test"]
     explain_filters(network, probes, told)
@@ -98,12 +102,12 @@ def about(run: "Run", column: int) -> str:
 
 
 class Report:
-    """The folder that is written to, and what is printed at the end."""
+    """The folder that is written to, and what is printed at the end; ``unit`` is that of the predictions."""
 
-    def __init__(self, folder: Path, title: str) -> None:
-        self.folder, self.title = folder, title
+    def __init__(self, folder: Path, title: str, unit: str) -> None:
+        self.folder, self.title, self.unit = folder, title, unit
         self.names: list[str] = []
-        self.summary: dict[str, Any] = {"network": title}
+        self.summary: dict[str, Any] = {"network": title, "unit": unit}
 
     def figure(self, name: str, figure: Figure) -> None:
         """A figure as .png and .pdf, on white."""
@@ -127,7 +131,7 @@ class Report:
         self.summary |= values
 
     def close(self) -> None:
-        self.text("summary.json", json.dumps(self.summary, indent=2) + "\n")
+        self.text(SUMMARY, json.dumps(self.summary, indent=2) + "\n")
         print(f"written to {self.folder}: {', '.join(self.names)}")
 
 
@@ -163,7 +167,7 @@ def explain_filters(network: "Network", probes: "Split", told: Report) -> None:
     told.text("filters.meme", meme(speaking))
     if speaking:
         shown = speaking[:MOST_FILTERS]
-        title = f"{told.title}: {len(shown)} of {len(filters)} filters, those of the largest effect (in standard deviations)"
+        title = f"{told.title}: {len(shown)} of {len(filters)} filters, those of the largest effect (in {told.unit})"
         told.figure("filters", filters_figure(shown, title))
         told.say(f"the filter of the largest effect finds {speaking[0].consensus}", filter=speaking[0].consensus)
 
@@ -182,9 +186,12 @@ def explain_probes(network: "Network", probes: "Split", column: int, asked: "Cod
         contributions, missing = network.integrated_gradients(codes)
         changes, attention = network.mutations(codes), network.attention(codes)
         errors.append(abs(missing))
-        title = f"{told.title}: predicted {predicted:.2f}"
-        title += f", measured {measured[number - 1]:.2f}" if measured else ""
-        told.figure(f"probe-{number}", probe_figure(sequence, f"{title} (standard deviations)", contributions, changes, attention))
+        said = {told.unit: [f"predicted {predicted:.2f}"]}
+        if measured:
+            said.setdefault(STANDARD_DEVIATIONS, []).append(f"measured {measured[number - 1]:.2f}")
+        numbers = [f"{', '.join(values)} ({unit})" for unit, values in said.items()]
+        title = f"{told.title}\n{', '.join(numbers)}"  # short probes have narrow figures
+        told.figure(f"probe-{number}", probe_figure(sequence, title, told.unit, contributions, changes, attention))
         table = pd.DataFrame({"probe": number, "position": range(1, len(sequence) + 1), "base": list(sequence)})
         table["integrated_gradient"] = contributions
         table[[f"change_to_{base}" for base in ALPHABET]] = changes
@@ -217,7 +224,7 @@ def explain_kmers(network: "Network", probes: "Split", column: int, options: Opt
     agreed = kmers.agreement(names, important, z)
     table = pd.DataFrame({"kmer": names, "importance": important, "z": z, "probes": counts})
     told.table("kmers", table.sort_values("importance", ascending=False, kind="stable"))
-    told.figure("kmers", kmers_figure(names, important, z, agreed, f"{told.title}: {options.k}-mers"))
+    told.figure("kmers", kmers_figure(names, important, z, agreed, f"{told.title}: {options.k}-mers", told.unit))
     told.say(
         f"{options.k}-mers: {agreed.network} is the most important to the network, {agreed.measured} has the highest z-score of the "
         f"intensities; {agreed.shared} of the ten best are the same; Spearman over all {agreed.spearman:.3f}",

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from dlhw.data.rbp_scale import STANDARD_DEVIATIONS
 from dlhw.data.rna import ALPHABET
 from dlhw.explain.sequences_kmers import Agreement
 from dlhw.explain.sequences_motifs import Filter
@@ -20,7 +21,7 @@ from dlhw.report.curves import style
 
 Floats = NDArray[np.float64]
 COLOURS = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "U": "#D55E00"}
-SD = "standard deviations"  # the unit of predictions
+SHORT = {STANDARD_DEVIATIONS: "sd"}  # of a unit, where there is little room
 MOST_FILTERS, ACROSS = 24, 4  # in one figure, and in a row of it
 TOP = 15  # k-mers in the bars
 LABELLED = 5  # k-mers named among the points
@@ -46,15 +47,16 @@ def filters_figure(filters: Sequence[Filter], title: str) -> Figure:
         return figure
 
 
-def probe_figure(sequence: str, title: str, contributions: Floats, changes: Floats, attention: Floats | None) -> Figure:
+def probe_figure(sequence: str, title: str, unit: str, contributions: Floats, changes: Floats, attention: Floats | None) -> Figure:
     """What the positions of a sequence do to its prediction.
 
     Args:
+        unit: of the prediction.
         contributions: (n,) of each base to the prediction.
         changes: (n, 4) of the prediction if the base were another.
         attention: (n,) weights, or None.
     """
-    n = len(sequence)
+    n, short = len(sequence), SHORT.get(unit, unit)
     heights = [1.2, 1.2] + [0.7] * (attention is not None)
     with style():
         figure = Figure(figsize=(0.2 * n + 2.2, sum(heights) * 1.15 + 1.1))
@@ -68,8 +70,8 @@ def probe_figure(sequence: str, title: str, contributions: Floats, changes: Floa
         panels[0].axhline(0, color="#24292F", linewidth=0.8)
         panels[0].spines["bottom"].set_visible(False)
         panels[0].tick_params(axis="x", length=0)
-        panels[0].set_ylabel("integrated\ngradients (sd)")
-        _mutagenesis(figure, panels[1], sequence, changes)
+        panels[0].set_ylabel(f"integrated\ngradients\n({short})")
+        _mutagenesis(figure, panels[1], sequence, changes, short)
         if attention is not None:
             panels[2].bar(range(n), attention, width=0.8, color="#666666")
             panels[2].axhline(1 / n, color="#24292F", linewidth=0.8, linestyle=":")
@@ -85,15 +87,15 @@ def probe_figure(sequence: str, title: str, contributions: Floats, changes: Floa
         return figure
 
 
-def kmers_figure(names: Sequence[str], important: Floats, z: Floats, agreed: Agreement, title: str) -> Figure:
-    """The most important k-mers, what was measured of them, and both for all k-mers: (K,), (K,)."""
+def kmers_figure(names: Sequence[str], important: Floats, z: Floats, agreed: Agreement, title: str, unit: str) -> Figure:
+    """The most important k-mers, in the unit of the predictions, what was measured of them, and both for all k-mers: (K,), (K,)."""
     top = np.argsort(-important, kind="stable")[:TOP]
     with style():
         figure = Figure(figsize=(9.6, 3.9))
         bars, measured, points = figure.subplots(1, 3, width_ratios=(1.0, 1.0, 1.7))
         figure.suptitle(title, fontsize=11)
         for panel, values, label, colour in (
-            (bars, important, f"global importance\n({SD})", "#0072B2"),
+            (bars, important, f"global importance\n({unit})", "#0072B2"),
             (measured, z, "z-score of the\nintensities", "#E69F00"),
         ):
             panel.barh(range(len(top)), values[top], color=colour, height=0.75)
@@ -104,7 +106,7 @@ def kmers_figure(names: Sequence[str], important: Floats, z: Floats, agreed: Agr
         points.plot(z, important, linestyle="none", marker=".", markersize=3, color="#56B4E9", alpha=0.7, rasterized=True)
         _name_best(points, names, important, z)
         points.set_xlabel("z-score of the intensities")
-        points.set_ylabel(f"global importance ({SD})")
+        points.set_ylabel(f"global importance ({unit})")
         points.set_title(f"all {len(names):,} {len(names[0])}-mers, Spearman {agreed.spearman:.2f}", fontsize=10)
         return figure
 
@@ -126,7 +128,7 @@ def _name_best(axes: Axes, names: Sequence[str], important: Floats, z: Floats) -
         )
 
 
-def _mutagenesis(figure: Figure, axes: Axes, sequence: str, changes: Floats) -> None:
+def _mutagenesis(figure: Figure, axes: Axes, sequence: str, changes: Floats, unit: str) -> None:
     most = max(float(np.abs(changes).max()), 1e-9)
     picture = axes.imshow(changes.T, cmap="PuOr_r", vmin=-most, vmax=most, aspect="auto", interpolation="nearest")
     for place, base in enumerate(sequence):
@@ -136,7 +138,7 @@ def _mutagenesis(figure: Figure, axes: Axes, sequence: str, changes: Floats) -> 
     axes.set_ylabel("base instead")
     axes.tick_params(length=0)
     bar = figure.colorbar(picture, ax=axes, pad=0.01, fraction=0.05)
-    bar.set_label("change (sd)", fontsize=9)
+    bar.set_label(f"change\n({unit})", fontsize=9)
     bar.outline.set_visible(False)
 
 

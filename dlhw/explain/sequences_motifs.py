@@ -3,6 +3,7 @@
 Legend: W length of a filter, n nucleotides of one sequence.
 """
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dlhw.data.rbp_scale import STANDARD_DEVIATIONS
 from dlhw.data.rna import ALPHABET
 
 Floats = NDArray[np.float64]
 PSEUDOCOUNT = 1.0  # sites, shared by the four bases
-FILTERS, MEME, POSITIONS = "filters.csv", "filters.meme", "positions.csv"
+FILTERS, MEME, POSITIONS, SUMMARY = "filters.csv", "filters.meme", "positions.csv", "summary.json"
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Filter:
     """A filter of a network and the sites that it finds.
 
     ``counts`` (W, 4) is how often each base stands at each place of a site. ``effect`` is the root mean square change of the predictions,
-    in standard deviations, where the filter always gives its mean response.
+    in the unit of these, where the filter always gives its mean response.
     """
 
     convolution: int
@@ -71,6 +73,12 @@ def meme(filters: Sequence[Filter]) -> str:
         lines += [" ".join(f"{value:.6f}" for value in row) for row in p]
         lines += [""]
     return "\n".join(lines)
+
+
+def read_about(folder: Path) -> tuple[str, str]:
+    """The network that was looked into, and the unit of its predictions; an older folder names none, when all learnt the same one."""
+    told = json.loads((folder / SUMMARY).read_text())
+    return told["network"], told.get("unit", STANDARD_DEVIATIONS)
 
 
 def read_filters(folder: Path) -> list[Filter]:

@@ -29,7 +29,7 @@ STEPS = 200  # of the path that gradients are integrated along
 class Network:
     """The network of a run, for the protein of one column of its output.
 
-    Calling it with codes (N, L) gives predictions (N,), in standard deviations of the intensities.
+    Calling it with codes (N, L) gives predictions (N,), in the unit that was learnt: :func:`dlhw.data.rbp_scale.unit_of`.
     """
 
     def __init__(self, task: Regression, column: int, batch_size: int) -> None:

@@ -58,6 +58,7 @@ def predict(options: Options) -> bool:
     Raises:
         UserError: no finished run, wrong input, no such protein, an output that cannot be written.
     """
+    from dlhw.data.rbp_scale import unit_of
     from dlhw.results import load_run
     from dlhw.run_files import is_simulated
 
@@ -101,8 +102,7 @@ def predict(options: Options) -> bool:
     if any(row[2] > 1 for row in scans):
         written.append(_beside(options.output, "transcripts.csv"))
         _write_summary(written[-1], scans, columns)
-    unit = "normal scores of" if run.config.task.data.get("normal_scores") else "standard deviations of"
-    said = f"{len(scans)} of {len(records)} sequences, in {unit} the training probes{simulated}"
+    said = f"{len(scans)} of {len(records)} sequences, in {unit_of(run.config.task.data)} of the training probes{simulated}"
     print(f"{', '.join(map(str, written))}: {said}")
     return len(scans) == len(records)
 

@@ -3,12 +3,11 @@
 Sequences of real data are shown nowhere: they are not ours to give away.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
-from dlhw.explain.sequences_motifs import read_filters, read_probes
+from dlhw.explain.sequences_motifs import read_about, read_filters, read_probes
 from dlhw.report.document import Figure
 from dlhw.report.parts.proteins import explanations
 from dlhw.report.runs import Record, Where
@@ -22,12 +21,13 @@ def logos(name: str, records: Sequence[Record], where: Where) -> list[Figure]:
 
     figures = []
     for record, folder in _simulated(records, where)[:1]:
+        network, unit = read_about(folder)
         if filters := read_filters(folder)[:FILTERS]:
             caption = (
                 f"What the filters of a convolution respond to, as sequence logos, those of the largest effect on the prediction. "
                 f"The data is simulated; the motif that was planted is {_planted(record)}."
             )
-            figures.append(Figure(name, caption, filters_figure(filters, _title(folder))))
+            figures.append(Figure(name, caption, filters_figure(filters, f"{network}: effects in {unit}")))
     return figures
 
 
@@ -37,6 +37,7 @@ def attention(name: str, records: Sequence[Record], where: Where) -> list[Figure
 
     figures = []
     for record, folder in _simulated(records, where)[:1]:
+        network, unit = read_about(folder)
         for number, view in enumerate(read_probes(folder)[:PROBES], 1):
             caption = (
                 f"Contribution of each base (integrated gradients), change of the prediction by each mutation, and attention, for a "
@@ -46,7 +47,7 @@ def attention(name: str, records: Sequence[Record], where: Where) -> list[Figure
                 Figure(
                     f"{name}-{number}",
                     caption,
-                    probe_figure(view.sequence, _title(folder), view.contributions, view.changes, view.attention),
+                    probe_figure(view.sequence, network, unit, view.contributions, view.changes, view.attention),
                 )
             )
     return figures
@@ -74,10 +75,6 @@ def attention_on(core: str, records: Sequence[Record], where: Where, around: int
 
 def _simulated(records: Sequence[Record], where: Where) -> list[tuple[Record, Path]]:
     return [(record, folder) for record, folder in explanations(records, where) if record.data == "simulated"]
-
-
-def _title(folder: Path) -> str:
-    return str(json.loads((folder / "summary.json").read_text())["network"])
 
 
 def _planted(record: Record) -> str:
