@@ -79,9 +79,9 @@ def _short(name: str, array: np.ndarray) -> np.ndarray:
     """Predicted intensities with three digits."""
     if name != "predicted":
         return array
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # of 0, which stays as it is
         place = 10.0 ** (2 - np.floor(np.log10(np.abs(array.astype(np.float64)))))
-    return np.where(np.isfinite(place), np.round(array * place) / place, array).astype(np.float32)
+        return np.where(np.isfinite(place), np.round(array * place) / place, array).astype(np.float32)
 
 
 def write_compact(path: Path, arrays: dict[str, np.ndarray]) -> None:
