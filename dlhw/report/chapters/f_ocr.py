@@ -35,6 +35,9 @@ R15_LANGUAGE = Row(
 R16 = Row("R16", "Bahdanau attention, greedy", {**LINES, "model": "ocr_seq2seq"})
 R16_BEAM = Row("R16b", "Bahdanau attention, beam of 10", R16.where, metrics=scores("decoded(test_beam/{})"))
 R16_AFTER = Row("R16c", "Bahdanau attention on the encoder of R15, greedy", {"experiment": "ocr/attention_after_ctc"})
+R16_AFTER_BEAM = Row(
+    "R16d", "Bahdanau attention on the encoder of R15, beam of 10", R16_AFTER.where, metrics=scores("decoded(test_beam/{})")
+)
 R16_NONE = Row("R16a", "decoder without attention, greedy", {**LINES, "model": "ocr_seq2seq_none"})
 DIGITS = Row("digits", "CTC on composed lines of digits", {"experiment": "ocr_digits/crnn_ctc"})
 DIGITS_16 = Row("digits-a", "Bahdanau attention on composed lines of digits", {"experiment": "ocr_digits/ocr_seq2seq"})
@@ -185,13 +188,13 @@ PLAN = Plan(
             embedded=["task=ocr_digits", "~task.data.path"],  # a folder of lines is no knob of lines that are composed
         ),
         # In need of the full CTC runs, so the quick report goes without.
-        Experiment(["experiment=ocr/attention_after_ctc"], None, data="ocr/earlyprint"),
+        Experiment(["experiment=ocr/attention_after_ctc"], None, [BEAM], data="ocr/earlyprint"),
         *(
             Experiment(["task=ocr_digits", f"model={model}"], ["trainer.max_epochs=2", "seed=0"], [LOOK])
             for model in ("crnn_ctc", "ocr_seq2seq")
         ),
     ],
-    rows=[R15, R15_BEAM, R15_LANGUAGE, R16, R16_BEAM, R16_AFTER, R16_NONE, DIGITS, DIGITS_16, VOTE],
+    rows=[R15, R15_BEAM, R15_LANGUAGE, R16, R16_BEAM, R16_AFTER, R16_AFTER_BEAM, R16_NONE, DIGITS, DIGITS_16, VOTE],
     metrics=[Metric("test/cer", "CER"), Metric("test/wer", "WER")],
     more=[
         Metric("val/cer", "validation CER, greedy"),
