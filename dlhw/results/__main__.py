@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     groups.add_argument("places", nargs="+", metavar="FOLDER | FILE.npz", help="runs, folders above them, or what dlhw.decode wrote")
     groups.add_argument("--csv", type=Path, help="write the tables here too")
 
-    check = commands.add_parser("verify", help="compute a run's metrics again from its predictions, then train it again and compare")
+    check = commands.add_parser("verify", help="check a run: its labels, its metrics by its predictions, then all by the run trained again")
     check.add_argument("folder", type=Path, metavar="RUN_FOLDER")
     check.add_argument("--predictions-only", action="store_true", help="do not train it again")
     check.add_argument("--strict", action="store_true", help="trained again, every number must repeat, also where it was made elsewhere")
