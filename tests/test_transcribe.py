@@ -17,7 +17,6 @@ from dlhw.data.vocab import Vocab
 from dlhw.decoding import Decode
 from dlhw.errors import Diverged, UserError
 from dlhw.specs import BOS, EOS, FIRST, PAD, ImageSpec, TextSpec
-from dlhw.tasks.heads.autoregressive import WIDTH, off_diagonal
 from dlhw.tasks.heads.ctc import CTC
 from dlhw.tasks.transcribe import Transcription, joined, rates
 from dlhw.trainer import SILENCED
@@ -138,52 +137,6 @@ def test_training_loss_by_hand_with_label_smoothing() -> None:
     assert float(worker.callback_metrics["train/loss"]) == pytest.approx(total / symbols, rel=1e-5)
     total, symbols = losses_by_hand(task, data.splits["val"])  # an evaluation is not smoothed
     assert float(worker.callback_metrics["val/loss"]) == pytest.approx(total / symbols, rel=1e-5)
-
-
-def test_attention_off_the_diagonal_costs() -> None:
-    """By hand, each text on its own without padding, after Tachibana and others (2018)."""
-    weights = torch.rand(2, 5, 7, generator=torch.Generator().manual_seed(0))
-    letters, steps = (5, 3), (7, 4)
-    written, there = (torch.arange(size)[None] < torch.tensor(sizes)[:, None] for size, sizes in ((5, letters), (7, steps)))
-    weights = weights * there[:, None]
-    weights /= weights.sum(dim=2, keepdim=True)
-    for row, cost in enumerate(off_diagonal(weights, written, there).tolist()):
-        by_hand = sum(
-            weights[row, t, s].item() * (1 - math.exp(-(((t + 0.5) / letters[row] - (s + 0.5) / steps[row]) ** 2) / (2 * WIDTH**2)))
-            for t in range(letters[row])
-            for s in range(steps[row])
-        )
-        assert cost == pytest.approx(by_hand, rel=1e-5)
-    diagonal = torch.eye(6)[None]
-    everywhere = torch.ones(1, 6, dtype=torch.bool)
-    assert off_diagonal(diagonal, everywhere, everywhere).item() == pytest.approx(0, abs=1e-6)
-    assert off_diagonal(diagonal.flip(2), everywhere, everywhere).item() > 3
-
-
-def test_the_guide_is_of_the_training_and_for_networks_with_attention() -> None:
-    data = Drawn(batch_size=40)
-    losses = {}
-    for guide in (0.0, 2.0):
-        worker = trainer()
-        worker.fit(built(data, f"task.module.guide={guide}", "model.dropout=0.0"), data)
-        losses[guide] = [float(worker.callback_metrics[name]) for name in ("train/loss", "val/loss")]
-    assert 0 < losses[2.0][0] - losses[0.0][0] < 2 and losses[2.0][1] == losses[0.0][1]
-    task = built(data, "task.module.guide=1", "model.dropout=0.0")
-    task.refuse_settings()
-    gradients = []
-    for guide in (0.0, 1.0):  # what it adds reaches the attention
-        task.guide = guide
-        task.zero_grad()
-        batch = data.splits["train"]
-        loss, _ = task._step((torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets), torch.arange(40)), "train")
-        loss.backward()
-        gradients.append(task.net.decoder.attention.of_query.weight.grad.clone())  # type: ignore[union-attr,operator]
-    assert not torch.allclose(*gradients)
-    for words in (["model.attention=none"], ["model=p2g_best"]):
-        with pytest.raises(UserError, match=r"task\.module\.guide=1: this network has no attention to be led"):
-            built(data, "task.module.guide=1", *words).refuse_settings()
-    with pytest.raises(UserError, match=r"task\.module\.guide=-1 is out of range"):
-        built(data, "task.module.guide=-1")
 
 
 def test_texts_that_the_decoder_would_cut_are_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -18,7 +18,7 @@ from dlhw.data.vocab import Vocab, normalized
 from dlhw.decoding import Decode
 from dlhw.edit_distance import Edits, count_edits
 from dlhw.errors import UserError
-from dlhw.ranges import check_at_least, check_shares
+from dlhw.ranges import check_shares
 from dlhw.specs import PAD
 from dlhw.tasks.heads import check, head_of
 from dlhw.tasks.heads.autoregressive import Autoregressive
@@ -36,8 +36,6 @@ class Transcription(SupervisedTask):
     Args:
         decode: fields of :class:`dlhw.decoding.Decode`.
         label_smoothing: share of the target that is spread over all symbols, 0 to below 1.
-        guide: weight of what the training adds to the loss where attention strays from the diagonal
-            (:func:`dlhw.tasks.heads.autoregressive.off_diagonal`), for texts that run along their input.
     """
 
     def __init__(
@@ -47,14 +45,12 @@ class Transcription(SupervisedTask):
         *,
         decode: dict[str, Any] | None = None,
         label_smoothing: float = 0.0,
-        guide: float = 0.0,
         **options: Any,
     ) -> None:
         super().__init__(net, spec, **options)
         check_shares("task.module", label_smoothing=label_smoothing)
-        check_at_least(0, "task.module", guide=guide)
         self.head, self.vocab = head_of(net), Vocab(spec.target)
-        self.decode, self.label_smoothing, self.guide = Decode(**(decode or {})), label_smoothing, guide
+        self.decode, self.label_smoothing = Decode(**(decode or {})), label_smoothing
 
     @property
     def notes(self) -> dict[str, Any]:
@@ -66,8 +62,6 @@ class Transcription(SupervisedTask):
             raise UserError(
                 f"task.module.label_smoothing={self.label_smoothing}: {self.head.kind} has no targets at its steps to smooth; 0 is right"
             )
-        if self.guide and getattr(getattr(self.net, "decoder", None), "attention", None) is None:
-            raise UserError(f"task.module.guide={self.guide}: this network has no attention to be led; 0 is right")
 
     def setup(self, stage: str) -> None:
         if stage == "fit" and isinstance(self.head, Autoregressive):
@@ -84,7 +78,7 @@ class Transcription(SupervisedTask):
     def _step(self, batch: Batch, split: str) -> tuple[Tensor, dict[str, Tensor]]:
         inputs, targets, index = batch
         targets = trimmed(targets)
-        losses = self.head.losses(self.net, self.prepared(inputs, index, train=True), targets, self.label_smoothing, self.guide)
+        losses = self.head.losses(self.net, self.prepared(inputs, index, train=True), targets, self.label_smoothing)
         return losses.sum() / (targets != PAD).sum(), {}
 
     def outputs(self, batch: Batch) -> tuple[Tensor, ...]:

@@ -19,11 +19,11 @@ class Head(Protocol):
     def used(self, settings: Decode) -> frozenset[str]:
         """The names of the settings that count under ``settings.method``."""
 
-    def losses(self, net: Any, inputs: Any, targets: Tensor, smoothing: float = 0.0, guide: float = 0.0) -> Tensor:
+    def losses(self, net: nn.Module, inputs: Any, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         """The loss of each text in nats, summed over its symbols: (B,). ``targets`` are int64 (B, T): ids, end, padding.
 
-        ``smoothing`` of labels and ``guide``, the weight of what leads attention along the diagonal, are for the training alone. The
-        caller divides the sum over the batch by its symbols (with one end a text), so a loss is in nats per symbol for every head.
+        ``smoothing``: label smoothing, which the training asks for and the evaluation does not. The caller divides the sum over the batch
+        by its symbols (with one end a text), so a loss is in nats per symbol for every head.
         """
 
     def decode(self, net: nn.Module, inputs: Any, settings: Decode, index: Tensor | None = None) -> Hypotheses:

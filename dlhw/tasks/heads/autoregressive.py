@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dlhw.decoding import METHODS, Decode, Hypotheses
 from dlhw.decoding import autoregressive as decoders
 from dlhw.specs import BOS, EOS, FIRST, PAD
-
-WIDTH = 0.1  # g of the guided attention loss: a share of the text and of the line
 
 
 class Autoregressive:
@@ -25,13 +23,9 @@ class Autoregressive:
         of_method = {"greedy": (), "beam": ("width", "length_power", "k"), "nucleus": ("p", "k", "seed")}[settings.method]
         return frozenset({*of_method, "max_symbols"})
 
-    def losses(self, net: Any, inputs: Any, targets: Tensor, smoothing: float = 0.0, guide: float = 0.0) -> Tensor:
+    def losses(self, net: nn.Module, inputs: Any, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         """Teacher forcing: (B,) nats, summed over the symbols of each text. ``targets`` int64 (B, T)."""
-        if not guide:
-            return cross_entropy(net(inputs, before(targets)), targets, smoothing)
-        memory, state = net.encode(inputs)
-        logits, _, weights = net.decoder(before(targets), state, memory)
-        return cross_entropy(logits, targets, smoothing) + guide * off_diagonal(weights, targets != PAD, memory[1])
+        return cross_entropy(net(inputs, before(targets)), targets, smoothing)
 
     @torch.no_grad()
     def decode(self, net: Any, inputs: Any, settings: Decode, index: Tensor | None = None) -> Hypotheses:
@@ -44,20 +38,6 @@ class Autoregressive:
         memory, state = net.encode(inputs)
         losses = cross_entropy(net.forced(before(targets), state, memory), targets)
         return decoders.decode_from(net, memory, state, settings, index), losses
-
-
-def off_diagonal(weights: Tensor, written: Tensor, there: Tensor) -> Tensor:
-    """How far from the diagonal attention lies, summed over the symbols of each text: (B,), each symbol 0 to below 1.
-
-    The guided attention loss of Tachibana, Uenoyama and Aihara (2018, https://arxiv.org/abs/1710.08969), 1 - exp(-(t/T - s/S)^2 / 2 g^2).
-
-    Args:
-        weights: (B, T, S), rows sum to 1.
-        written, there: bool (B, T) and (B, S), False where there is padding.
-    """
-    place, symbol = ((part.cumsum(dim=1) - 0.5) / part.sum(dim=1, keepdim=True) for part in (there, written))
-    cost = 1 - torch.exp(-((symbol.unsqueeze(2) - place.unsqueeze(1)) ** 2) / (2 * WIDTH**2))
-    return ((weights.float() * cost).sum(dim=2) * written).sum(dim=1)
 
 
 def before(targets: Tensor) -> Tensor:

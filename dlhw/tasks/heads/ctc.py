@@ -68,12 +68,14 @@ class CTC:
             self._models[key] = NGram(texts, symbols, settings.lm_order, device)
         return self._models[key]
 
-    def losses(self, net: nn.Module, inputs: Any, targets: Tensor, smoothing: float = 0.0, guide: float = 0.0) -> Tensor:
+    def losses(self, net: nn.Module, inputs: Any, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         """-log p(text | picture) in nats: (B,).
 
         Symbols that the vocabulary lacks cannot be written: the loss is that of the text without them. Where a line has fewer steps than
         its text needs, it is infinite.
         """
+        if smoothing:
+            raise UserError(f"task.module.label_smoothing={smoothing}: CTC has no targets at its steps to smooth; 0 is right")
         return torch.stack([text_losses(*outputs, targets) for outputs in outputs_of(net, inputs)]).mean(dim=0)
 
     @torch.no_grad()
