@@ -158,6 +158,9 @@ def test_the_quick_report_takes_embedded_data_where_the_real_is_missing(tmp_path
         short = shortened(experiment, tmp_path)
         assert short is not None and short.overrides == [*blood, "trainer.max_epochs=2"]
     assert shortened(replace(own, quick=None), tmp_path) is None
+    for quick_then, expected in ((None, [["long"]]), ([], []), ([["short"]], [["short"]])):
+        short = shortened(replace(own, then=[["long"]], quick_then=quick_then), tmp_path)
+        assert short is not None and short.then == expected
     named = shortened(Experiment(["task=p2g", "seed=1"], data="nowhere", embedded=["task=digits"]), tmp_path)
     assert named is not None and named.overrides == ["seed=1", "task=digits"]  # one value for a key
 

@@ -132,7 +132,7 @@ def test_the_chapter_of_lines(records: list[Record], tmp_path: Path) -> None:
     claims = {row[0].removesuffix(" +"): row[2] for row in chapter.sections[-1].tables[0].rows}
     assert claims["F7"] == "does not hold" and claims["F4"] == "undecided (not run)"
     [more] = [table for section in chapter.sections for table in section.tables if table.name == "ocr-more"]
-    assert [row[0] for row in more.rows] == ["R15", "R16", "R16a", "digits", "digits-a"]  # each run once, however it was decoded
+    assert [row[0] for row in more.rows] == ["R15", "R16", "R16c", "R16a", "digits", "digits-a"]  # each run once, however it was decoded
 
 
 def test_the_chapter_of_committed_runs_needs_no_texts(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ class Experiment:
     """A sweep: the overrides of ``train.py``, and those that make it short for the quick report (None: the quick report goes without).
 
     ``then`` are commands of this package to be run after it: the module and its arguments, in which ``{folder}`` is where its runs are,
-    ``{run}`` the one of them that differs least from the experiment's defaults, ``{data_root}`` the folder of data sets.
+    ``{run}`` the one of them that differs least from the experiment's defaults, ``{data_root}`` the folder of data sets. The quick report
+    runs ``quick_then`` in their place, where that is not None.
     ``data`` is the file or folder below ``data_root`` that it needs. Where that is missing, the quick report adds the overrides
     ``embedded``, which put data that comes with the project in its place; without such it leaves the experiment out.
     """
@@ -25,6 +26,7 @@ class Experiment:
     then: Sequence[Sequence[str]] = ()
     data: str = ""
     embedded: Sequence[str] = ()
+    quick_then: Sequence[Sequence[str]] | None = None
 
 
 @dataclass(frozen=True)

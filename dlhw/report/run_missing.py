@@ -102,7 +102,7 @@ def shortened(experiment: Experiment, data_root: Path) -> Experiment | None:
             return None
         print(f"{data_root / experiment.data} is missing: {what} runs with {' '.join(experiment.embedded)}", flush=True)
         overrides = [*(part for part in overrides if not _pinned(part, experiment.embedded)), *experiment.embedded]
-    return replace(experiment, overrides=overrides)
+    return replace(experiment, overrides=overrides, then=experiment.then if experiment.quick_then is None else experiment.quick_then)
 
 
 def _pinned(override: str, others: Sequence[str]) -> bool:

@@ -122,6 +122,7 @@ PLAN = Plan(
                 ["dlhw.explain", "run={run}", f"protein={protein}", "probes=0", "data_root={data_root}"]
                 for protein in ("RBP03", "RBP04", "RBP24")
             ],
+            quick_then=(),  # minutes each
             **MANY,
         ),
         *(Experiment(pair(model), SHORT, **MANY) for model in ("multirbp", "residualbind")),
