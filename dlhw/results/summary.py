@@ -40,7 +40,7 @@ def summarize(frame: pd.DataFrame) -> pd.DataFrame:
     groups = done.groupby(keys, dropna=False, sort=False)
     numbers = groups[measured].agg(["mean", "std", "count"])
     numbers.columns = [name + ending for name in measured for ending in ("", " sd", " n")]
-    table = pd.concat([groups.size().rename("n"), groups["simulated"].any(), numbers], axis=1).reset_index()
+    table = pd.concat([groups.size().rename("n"), groups["simulated"].any(), numbers], axis=1).copy().reset_index()
     return table.sort_values(keys, key=lambda c: c if pd.api.types.is_numeric_dtype(c) else c.astype(str), ignore_index=True)
 
 
