@@ -17,7 +17,11 @@ def start(folder: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "dlhw.report", "digits", "--quick", "--data-root", "nowhere"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=folder, env=environment, text=True, start_new_session=True, **pipes)
+
+    def heed_interrupts() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # what a shell starts in the background ignores them
+
+    return subprocess.Popen(command, cwd=folder, env=environment, text=True, start_new_session=True, preexec_fn=heed_interrupts, **pipes)
 
 
 def report(folder: Path) -> str:
