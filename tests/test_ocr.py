@@ -1,7 +1,6 @@
 """OCR from a folder of lines to predictions, tables and figures, by CTC and by attention."""
 
 import csv
-import itertools
 import json
 import shutil
 from pathlib import Path
@@ -38,12 +37,6 @@ SMALL = (
 )
 
 
-def digits(lines: int = 40) -> DigitLinesData:
-    data = DigitLinesData(height=16, border=0, train_lines=lines, eval_lines=12, longest=5, batch_size=8, eval_batch_size=8)
-    data.setup()
-    return data
-
-
 def rows_of(table: Path, separator: str = ",") -> list[dict[str, str]]:
     with open(table, newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file, delimiter=separator))
@@ -52,7 +45,9 @@ def rows_of(table: Path, separator: str = ",") -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Lines of handwritten digits as files, in two books."""
-    place, data = tmp_path_factory.mktemp("pictures") / "lines", digits()
+    place = tmp_path_factory.mktemp("pictures") / "lines"
+    data = DigitLinesData(height=16, border=0, train_lines=40, eval_lines=12, longest=5, batch_size=8, eval_batch_size=8)
+    data.setup()
     rows = ["path\tsplit\ttext"]
     for split, lines in data.splits.items():
         for row, ids in enumerate(lines.targets.tolist()):
@@ -301,32 +296,3 @@ def test_short_lines_of_other_splits_are_told():
     with pytest.raises(UserError, match=r"train: 1 of 3 lines are too short .*: z; the first has 2 steps for 3 symbols"):
         refuse_short_lines(net, lines, "train", spec)
     refuse_short_lines(net, lines, "val", spec)
-
-
-def test_lines_of_digits_share_no_digit_between_splits():
-    one, again, other = digits(), digits(), digits(41)
-    assert one.checksums == again.checksums != other.checksums
-    assert {split: len(lines.widths) for split, lines in one.splits.items()} == {"train": 40, "val": 12, "test": 12}
-    texts = [Vocab(one.spec.target).decode(row) for row in one.splits["train"].targets]
-    assert set("".join(texts)) == set("0123456789 ") and max(len(text.replace(" ", "")) for text in texts) == 5
-    assert all(text == text.strip() and "  " not in text for text in texts)
-    from dlhw.data.digits import split_rows
-
-    rows = [set(part.tolist()) for part in split_rows(1797).values()]
-    assert sum(map(len, rows)) == len(set.union(*rows)) == 1797
-
-
-def test_a_digit_keeps_the_white_inside():
-    gap = np.zeros((1, 8, 8), np.uint8)
-    gap[:, :, [1, 6]] = 255
-    line, text = digits()._line(gap, np.array([7]), np.random.default_rng(3))
-    inked = (line < 255 - 64).any(axis=1)
-    widths = [len(list(group)) for white, group in itertools.groupby(inked) if not white]
-    assert inked[0] and inked[-1] and len(widths) >= len(text.replace(" ", "")) and max(widths) >= 0.7 * 16 * 3 / 8
-
-
-@pytest.mark.slow
-def test_ctc_reads_lines_of_digits(shell):
-    """Under 2 % character errors on digits that were in no training line."""
-    shell.run("task=ocr_digits", "model=crnn_ctc", "trainer.accelerator=cpu", "trainer.precision=32-true")
-    assert json.loads((shell.only_run() / "result.json").read_text())["test"]["cer"] < 0.02

@@ -1,24 +1,18 @@
-"""Proteins that are never seen: who is held out, what each split then knows, and the networks that answer for them."""
+"""Proteins that are never seen: who is held out, and what each split then knows."""
 
 import numpy as np
 import pytest
-import torch
 from Bio.Align import PairwiseAligner, substitution_matrices
-from harness import composed, result
+from harness import composed
 from rbp_tables import read, table, write_table
 
 from dlhw.data.protein_files import read_embeddings, read_fasta
 from dlhw.data.rbp_sim import RbpSimUnseenData
 from dlhw.data.rbp_table import Column
-from dlhw.data.rna import one_hot
 from dlhw.data.unseen import hide, hold_out, measured_answers
 from dlhw.errors import UserError
-from dlhw.models.rbp_dual_encoder import RbpDualEncoder
-from dlhw.models.rbp_residual import RbpResidual
-from dlhw.models.rbp_unseen import RbpUnseen
 from dlhw.protein_identity import STAND_INS, clusters, identity
-from dlhw.results.verify import from_predictions, unchecked
-from dlhw.specs import SequenceSpec, pack_vector, spec_from_dict, spec_to_dict, unpack_vector
+from dlhw.specs import pack_vector, spec_from_dict, spec_to_dict, unpack_vector
 
 NAMES = [f"P{number}" for number in range(10)]
 ONE, LIKE_ONE, OTHER = "MKTAYIAKQRQISFVKSHFSRQ", "MKTAYIAKQRQISFVKWHFSRQ", "GGLPWDDNNCEEMVVTTYHPLA"
@@ -244,97 +238,3 @@ def test_wrong_embeddings(tmp_path, text, message):
 
 def test_a_vector_survives_as_text():
     assert unpack_vector(pack_vector([0.5, -1e30, 3.25])) == (0.5, np.float32(-1e30), 3.25)
-
-
-SPEC = SequenceSpec(20, ("P1", "P2", "P3", "P4"), (ONE, OTHER, LIKE_ONE, OTHER[:-2] + "WW"), unseen=("P3", "P4"))
-
-
-def probes() -> tuple[torch.Tensor, torch.Tensor]:
-    return one_hot(torch.randint(0, 4, (5, 20), generator=torch.Generator().manual_seed(0)))
-
-
-@pytest.mark.parametrize(("answer", "expected"), [("nearest", [[0], [1], [0], [1]]), ("mean", [[0], [1], [0, 1], [0, 1]])])
-def test_baselines_answer_with_the_predictions_for_others(answer, expected):
-    net = RbpUnseen(SPEC, answer=answer).eval()
-    own = RbpResidual.forward(net, *probes())
-    answered = net(*probes())
-    for column, others in enumerate(expected):
-        assert answered[:, column].tolist() == pytest.approx(own[:, others].mean(dim=1).tolist(), abs=1e-6)
-    with pytest.raises(UserError, match=r"model\.answer=nearest compares amino acids"):
-        RbpUnseen(SequenceSpec(20, ("P1", "P2")))
-
-
-def test_the_dual_encoder_says_the_same_of_the_same_protein_wherever_it_stands():
-    """A column depends on its protein alone, not on its place: so it can answer for one that had no label."""
-    torch.manual_seed(0)
-    texts = (ONE, OTHER, LIKE_ONE, OTHER[:-2] + "WW")
-    net, turned = (RbpDualEncoder(SequenceSpec(20, tuple("abcd")[::way], texts[::way]), word=2).eval() for way in (1, -1))
-    turned.load_state_dict(net.state_dict())
-    assert torch.allclose(net(*probes()).flip(1), turned(*probes()), atol=1e-6)
-    assert not torch.allclose(net(*probes())[:, 0], net(*probes())[:, 1])
-
-
-def test_words_that_cannot_be_learnt_from_do_not_count():
-    """Words of one trained protein alone, of none, or of all tell nothing about others."""
-    texts = ("MKLVAA", "MKLVCC", "MKLWAA", "MKLWDD", "MKPPPP")
-    net = RbpDualEncoder(SequenceSpec(20, tuple("abcde"), texts, unseen=("e",)), word=2, common=0.0)
-    assert net.proteins.words.tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 1], [0, 0, 1], [0, 0, 0]]  # AA, LV, LW
-
-
-def test_embeddings_are_standardised_over_the_trained_proteins():
-    vectors = [[1.0, 5.0], [3.0, 5.0], [100.0, 6.0]]
-    spec = SequenceSpec(20, ("a", "b", "c"), unseen=("c",), embeddings=tuple(map(pack_vector, vectors)))
-    net = RbpDualEncoder(spec, encoder="embeddings")
-    assert net.proteins.vectors[:, 0].tolist() == [-1, 1, 98]
-    assert net.proteins.vectors[:2, 1].tolist() == [0, 0]  # constant: no division by zero
-    assert net(*probes()).shape == (5, 3)
-
-
-@pytest.mark.parametrize(
-    ("knobs", "message"),
-    [
-        ({"encoder": "bert"}, r"model\.encoder=bert is not one of kmer, embeddings"),
-        ({"encoder": "embeddings"}, r"reads embeddings, and the data has none: task\.data\.embeddings=FILE"),
-        ({"word": 9}, r"model\.word=9, model\.common=0\.1: no word of amino acids"),
-        ({"word": 0}, r"model\.word=0 is out of range"),
-        ({"common": 1.0}, r"model\.common=1\.0 is out of range"),
-        ({"queries": 0}, r"model\.queries=0 is out of range"),
-        ({"kernel": 21}, r"model\.kernel=21 is out of range: 1 to 20"),
-        ({"protein_dropout": 1.0}, r"model\.protein_dropout=1\.0 is out of range"),
-    ],
-)
-def test_wrong_knobs(knobs, message):
-    with pytest.raises(UserError, match=message):
-        RbpDualEncoder(SPEC, **{"word": 1, **knobs})
-
-
-def test_a_run_scores_the_unseen_proteins_only(shell):
-    small = ("task.data.probes=300", "task.data.families=5", "task.data.members=4", "trainer.max_epochs=1", "trainer.accelerator=cpu")
-    shell.run("task=rbp_sim_unseen", "model=rbp_dual_encoder", *small)
-    found = result(shell.only_run())
-    scored = {name.partition(":")[2] for name in found["test"] if name.startswith("spearman:")}
-    assert len(scored) == 4 and scored < set(found["spec"]["unseen"]) and len(found["spec"]["unseen"]) == 8
-    for answer in ("nearest_protein", "mean_protein"):
-        assert {name.partition(":")[2] for name in found["test"] if name.startswith(f"spearman_{answer}:")} == scored
-        assert -1 < found["test"][f"spearman_{answer}"] < 1
-    checks = {check.name: check for check in from_predictions(shell.only_run())}
-    assert {f"test/spearman:{name}" for name in scored} | {"test/loss", "test/pearson"} < set(checks)
-    assert all(check.within for check in checks.values())
-    told = unchecked(shell.only_run(), checks.values())  # what was measured of trained proteins is not stored
-    baselines = [f"{metric}_{answer}_protein" for metric in ("pearson", "spearman") for answer in ("mean", "nearest")]
-    assert f"predictions: {', '.join(f'test/{name}' for name in baselines)}, 4 parts of test/{baselines[0]}, " in told
-
-
-@pytest.mark.slow
-def test_unseen_proteins_are_predicted_far_above_the_baselines(shell):
-    """Simulated: their amino acids decide what they bind, so the dual encoder can know, and the baselines cannot."""
-    for model in ("rbp_dual_encoder", "rbp_nearest", "rbp_mean"):
-        shell.run("experiment=rbp/unseen", f"model={model}", "trainer.max_epochs=5", "trainer.accelerator=cpu", "trainer.threads=1")
-    found = {result(run)["model"]: result(run)["test"] for run in shell.runs()}
-    dual, nearest, mean = (found[name]["spearman"] for name in ("rbp_dual_encoder", "rbp_nearest", "rbp_mean"))
-    assert dual > 0.6 and dual - max(nearest, mean) > 0.25
-    assert dual - max(found["rbp_mean"][f"spearman_{other}_protein"] for other in ("nearest", "mean")) > 0.25  # what was measured of others
-    proteins = [name for name in found["rbp_mean"] if name.startswith("spearman:")]
-    for other in ("rbp_nearest", "rbp_mean"):
-        wins = sum(found["rbp_dual_encoder"][name] > found[other][name] for name in proteins)
-        assert wins >= 0.9 * len(proteins)
