@@ -28,8 +28,7 @@ def hydra_main(run: Callable[[DictConfig], Any]) -> None:
     if "trainer=smoke" in sys.argv and not any(word.startswith("trainer.max_epochs=") for word in sys.argv):
         epochs = OmegaConf.load(CONF / "trainer" / "smoke.yaml").max_epochs  # experiments set their own
         sys.argv.insert(sys.argv.index("trainer=smoke"), f"trainer.max_epochs={epochs}")  # beside it: overrides stand together
-    # Threads that wait for work sleep: beside any other process, spinning ones hold up each other. torch reads this when it is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    let_idle_threads_sleep()
     try:
         check_experiment_name(sys.argv[1:])
         with checked_before_hydra_builds():
@@ -39,6 +38,11 @@ def hydra_main(run: Callable[[DictConfig], Any]) -> None:
     except KeyboardInterrupt:
         print("stopped; what is finished is kept, and the same command goes on from there", file=sys.stderr)
         sys.exit(130)
+
+
+def let_idle_threads_sleep() -> None:
+    """Let threads that wait for work sleep: beside any other process, spinning ones hold up each other. Call it before torch is imported."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 class _Job:

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from harness import composed
 
 from dlhw.config import bind, check
+from dlhw.report import run_missing
 from dlhw.report.build import build, placed, shown
 from dlhw.report.chapters import plans
 from dlhw.report.claims import Claim, load_claims
@@ -196,11 +196,15 @@ def test_what_follows_an_experiment_is_run_once_and_again_when_its_runs_have_cha
     experiment = Experiment([], then=[["dlhw.decode", "{folder}"], ["dlhw.explain", "run={run}", "data_root={data_root}"]])
     started: list[list[str]] = []
 
-    def pretend(command: list[str]) -> subprocess.CompletedProcess[str]:
-        started.append(command[2:])
-        return subprocess.CompletedProcess(command, int("dlhw.explain" in command and len(started) == 2))
+    class Pretended:
+        def __init__(self, module: str, arguments: list[str]) -> None:
+            started.append([module, *arguments])
+            self.fails = module == "dlhw.explain" and len(started) == 2
 
-    monkeypatch.setattr(subprocess, "run", pretend)
+        def status(self) -> int:
+            return int(self.fails)
+
+    monkeypatch.setattr(run_missing, "Command", Pretended)
     assert run_then(experiment, tmp_path, Path("data")) == [] == started  # nothing has been trained
     for name in ("pool-max_seed-0", "seed-0"):
         (tmp_path / name).mkdir()

@@ -4,8 +4,6 @@ import hashlib
 import json
 import math
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,10 +15,11 @@ import yaml
 from dlhw.atomic_file import write_text
 from dlhw.config import CONF
 from dlhw.errors import UserError
+from dlhw.report.commands import Command
 from dlhw.report.plan import Experiment
 from dlhw.run_folder import RESULT
 
-TRAIN = CONF.parent / "train.py"
+TRAIN = str(CONF.parent / "train.py")
 DONE = "after.json"  # in an experiment's folder: commands that were run after it, and the state of its runs then
 ENDED = re.compile(r"(finished|skipped, already finished:|error:) ")
 
@@ -38,22 +37,21 @@ def run_all(experiments: Sequence[Experiment], output_root: Path, data_root: Pat
     seconds: list[float] = []  # that each experiment's runs took, those so far where one of them was trained
     print(f"{total} runs in {len(experiments)} experiments", flush=True)
     for experiment, count in zip(experiments, counts, strict=True):
-        command = [sys.executable, str(TRAIN), "-m", *experiment.overrides, f"output_root={output_root}", f"data_root={data_root}"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace") as process:
-            assert process.stdout is not None
-            ended, trained, begin = 0, 0, time.monotonic()
-            for line in process.stdout:
-                if not (match := ENDED.match(line)):
-                    continue
-                if line.startswith("error:"):
-                    print(line.rstrip(), flush=True)
-                ended += 1
-                trained += match[1] == "finished"
-                each = (time.monotonic() - begin) / max(trained, 1)
-                known = [*seconds, *[each] * bool(trained)]
-                left = each * (count - ended) + (fmean(known) if known else 0.0) * (total - done - count)
-                print(f"run {done + ended} of {total}: {line.split()[0].rstrip(',')}, about {_minutes(left)} left", flush=True)
-            status = process.wait()
+        arguments = ["-m", *experiment.overrides, f"output_root={output_root}", f"data_root={data_root}"]
+        command = Command(TRAIN, arguments, listen=True)
+        ended, trained, begin = 0, 0, time.monotonic()
+        for line in command.lines():
+            if not (match := ENDED.match(line)):
+                continue
+            if line.startswith("error:"):
+                print(line, flush=True)
+            ended += 1
+            trained += match[1] == "finished"
+            each = (time.monotonic() - begin) / max(trained, 1)
+            known = [*seconds, *[each] * bool(trained)]
+            left = each * (count - ended) + (fmean(known) if known else 0.0) * (total - done - count)
+            print(f"run {done + ended} of {total}: {line.split()[0].rstrip(',')}, about {_minutes(left)} left", flush=True)
+        status = command.status()
         if status in (-2, -15, 130, 143):
             raise KeyboardInterrupt
         if status:
@@ -82,7 +80,7 @@ def run_then(experiment: Experiment, folder: Path, data_root: Path) -> list[str]
         command = " ".join([module, *given])
         if done.get(command) == state:
             continue
-        if subprocess.run([sys.executable, "-m", module, *given]).returncode:
+        if Command(module, given).status():
             failed.append(command)
         else:
             done[command] = state
