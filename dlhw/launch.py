@@ -41,8 +41,8 @@ def hydra_main(run: Callable[[DictConfig], Any]) -> None:
 
 
 def let_idle_threads_sleep() -> None:
-    """Let threads that wait for work sleep: beside any other process, spinning ones hold up each other. Call it before torch is imported."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    """Let threads that wait for work sleep: beside any other process, spinning ones hold up each other."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is imported
 
 
 class _Job:
