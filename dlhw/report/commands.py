@@ -1,0 +1,76 @@
+"""Commands of this project, each in a process of its own; torch and what stands on it, seconds to import, are imported once for all.
+
+A server process imports them and forks (``multiprocessing``'s forkserver); where there is none, on Windows, each process imports them.
+"""
+
+import io
+import multiprocessing
+import runpy
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from multiprocessing.connection import Connection
+
+from dlhw.launch import let_idle_threads_sleep
+
+IMPORTED = ["dlhw.training", "dlhw.decode", "dlhw.explain.command"]  # by the server, with all that they import
+
+
+class Command:
+    """A Python file, or a module of this package, started with arguments. What it prints is shown, or listened to."""
+
+    def __init__(self, program: str, arguments: Sequence[str], listen: bool = False) -> None:
+        let_idle_threads_sleep()
+        forks = "forkserver" in multiprocessing.get_all_start_methods()
+        context = multiprocessing.get_context("forkserver") if forks else multiprocessing.get_context("spawn")
+        context.set_forkserver_preload(IMPORTED)
+        self._receiver, sender = context.Pipe(duplex=False)
+        self._process = context.Process(target=_run, args=(program, arguments, sender if listen else None))
+        self._process.start()
+        sender.close()  # the other end is the process's alone, so that its end is noticed
+
+    def lines(self) -> Iterator[str]:
+        """Each line that it prints, as it prints it, until it has ended."""
+        rest = ""
+        try:
+            while True:
+                *lines, rest = (rest + self._receiver.recv()).split("\n")
+                yield from lines
+        except EOFError:
+            return
+        finally:
+            self._process.join()
+
+    def status(self) -> int:
+        """Its exit status, that of a signal negative, once it has ended."""
+        self._process.join()
+        assert self._process.exitcode is not None
+        return self._process.exitcode
+
+
+class _Sent(io.TextIOBase):
+    """A text file that sends what is written."""
+
+    def __init__(self, sender: Connection) -> None:
+        self.sender = sender
+
+    def write(self, text: str) -> int:
+        self.sender.send(text)
+        return len(text)
+
+
+def _run(program: str, arguments: Sequence[str], sender: Connection | None) -> None:
+    """In the process: be ``python program arguments``, or ``python -m`` where it is a module."""
+    sys.argv = [program, *arguments]
+    if sender is None:
+        _start(program)
+        return
+    with redirect_stdout(_Sent(sender)), redirect_stderr(_Sent(sender)):
+        _start(program)
+
+
+def _start(program: str) -> None:
+    if program.endswith(".py"):
+        runpy.run_path(program, run_name="__main__")
+    else:
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
