@@ -1,6 +1,7 @@
 """Claims and their verdicts, on results made up for the purpose."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from dlhw.errors import UserError
 from dlhw.report.chapters import plans
 from dlhw.report.claims import Claim, judge, load_claims
 from dlhw.report.quantities import passes, quantity, spikes
-from dlhw.report.runs import Record, own_task, select
+from dlhw.report.runs import Record, left_aside, own_task, select
 
 
 def record(seed: int, acc: float, *, folder: Path = Path("nowhere"), **settings: Any) -> Record:
@@ -75,7 +76,7 @@ def test_pairs_may_be_parts_each_the_mean_over_the_seeds():
     alone = [of_proteins("b", 0, **{name: value}) for name, value in {"P": 0.6, "Q": 0.58, "R": 0.73, "X": 0.9}.items()]
     verdict = judge(claim(quantity="test/spearman", over="parts", without=["X"]), [*many, *alone])
     assert verdict.effect is not None and (verdict.effect.n, verdict.effect.over, verdict.outcome) == (3, "parts", "holds")
-    assert verdict.effect.mean == pytest.approx((0.1 + 0.12 + 0.12) / 3)
+    assert verdict.effect.mean == pytest.approx((0.1 + 0.12 + 0.12) / 3) and verdict.runs == 1
     with_all = judge(claim(quantity="test/spearman", over="parts"), [*many, *alone])
     assert with_all.outcome == "undecided" and with_all.effect is not None and with_all.effect.n == 4
     misspelt = judge(claim(quantity="test/spearman", over="parts", without=["Y"]), [*many, *alone])
@@ -123,6 +124,46 @@ def test_one_run_a_seed_is_selected():
     assert [(run.seed, run.result["test"]["acc"]) for run in found] == [(0, 0.2), (1, 0.1)]
 
 
+def test_a_run_of_other_settings_is_no_further_seed_and_is_named():
+    plain = [record(seed, 0.9, kind="a", lr=0.1) for seed in range(3)]
+    tried = replace(record(9, 0.1, kind="a", lr=0.5), result=record(9, 0.1).result | {"overrides": ["lr=0.5"]})
+    later = record(3, 0.9, kind="a", lr=0.1, knob=1)  # a setting that the others were before
+    elsewhere = record(4, 0.9, kind="a", lr=0.1, data_root="other")  # which no result depends on
+    all_of_them = [tried, *plain, later, elsewhere]
+    assert [run.seed for run in select(all_of_them, {"kind": "a"})] == [0, 1, 2, 3, 4]
+    assert left_aside(all_of_them, {"kind": "a"}) == [tried]
+
+
+def got_there(folder: Path, kind: str, seed: int, curve: list[float]) -> Record:
+    place = folder / f"{kind}{seed}"
+    place.mkdir()
+    rows = "".join(f"{epoch},{value}\n" for epoch, value in enumerate(curve))
+    (place / "metrics.csv").write_text(f"epoch,val/acc\n{rows}")
+    run = record(seed, 0.0, folder=place, kind=kind)
+    return replace(run, result=run.result | {"epochs": len(curve)})
+
+
+def test_what_never_gets_there_is_neither_soon_nor_late(tmp_path):
+    sooner = claim(quantity="passes(val/acc,0.5)", expect="lower", matters=1.0)
+    low, rises = [0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8]
+    first = [got_there(tmp_path, "a", seed, curve) for seed, curve in enumerate([rises, rises, rises, low])]
+    second = [got_there(tmp_path, "b", seed, curve) for seed, curve in enumerate([low, [0.1, 0.2, 0.5, 0.6], low, low])]
+    verdict = judge(sooner, [*first, *second])
+    assert verdict.outcome == "holds" and verdict.effect is not None
+    assert (verdict.effect.n, verdict.effect.mean) == (3, pytest.approx(-(4 + 2 + 4) / 3))  # the fifth epoch for never; not the last seed
+    neither = judge(sooner, [first[3], second[3]])
+    assert (neither.outcome, neither.why) == ("undecided", "neither gets there")
+
+
+def test_where_there_is_nothing_to_remove_nothing_is_removed():
+    removed = claim(quantity="test/acc", expect="lower", ratio=True, matters=0.9)
+    clean, few, many = runs("a", [0.0, 0.0, 0.0]), runs("a", [8.0, 9.0, 8.0]), runs("b", [10.0, 10.0, 9.0])
+    assert judge(removed, clean + many).outcome == "holds"
+    assert judge(removed, few + many).outcome == "does not hold"
+    nothing = judge(removed, clean + runs("b", [0.0, 0.0, 0.0]))
+    assert (nothing.outcome, nothing.why) == ("undecided", "none to compare with")
+
+
 def test_quantities_of_curves(tmp_path):
     (tmp_path / "metrics.csv").write_text("epoch,val/acc\n0,0.5\n1,0.9\n2,0.8\n3,0.95\n4,0.949\n")
     (tmp_path / "decoded").mkdir()
@@ -132,7 +173,7 @@ def test_quantities_of_curves(tmp_path):
     assert [quantity(run, name) for name in names] == pytest.approx([0.95, 0.949, 1, 2, 0.25, 2])
     assert [value != value for value in (quantity(run, name) for name in ("max(val/loss)", "test/auc", "decoded(none/cer)"))] == [True] * 3
     assert spikes([1.0, 0.94, 0.88, 0.9, 0.86]) == 2
-    assert passes([0.1, 0.2], 0.5) == 3.0  # never: later than any epoch
+    assert passes([0.1, 0.2], 0.5) == math.inf
     for wrong in ("median(val/acc)", "colour"):
         with pytest.raises(UserError):
             quantity(run, wrong)

@@ -1,6 +1,7 @@
 """The command that writes a report, as a user starts it: on embedded data, stopped, gone on with, and again where all is there."""
 
 import csv
+import json
 import os
 import re
 import signal
@@ -48,6 +49,16 @@ def test_a_tiny_report_is_whole_and_the_second_time_nothing_is_trained(folder: P
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
         assert process.wait(60) == 130
         assert "the same command goes on from there" in process.communicate()[1]
+
+    with start(folder) as process:
+        assert process.stdout is not None
+        while "run 2 of 6" not in (line := process.stdout.readline()):
+            assert line, process.communicate()
+        process.terminate()  # it alone, as a cluster may; its sweep is to stop with it
+        told, errors = process.communicate(timeout=60)
+        assert process.returncode == 143 and "the same command goes on from there" in errors, told + errors
+    states = [json.loads(path.read_text())["status"] for path in folder.rglob("result.json")]
+    assert {*states} <= {"finished", "stopped"}
 
     told = report(folder)
     assert re.search(r"^run 1 of 6: skipped", told, re.MULTILINE)

@@ -63,7 +63,7 @@ def test_a_chapter_is_whole(chapter: Chapter) -> None:
     results = next(table for table in Document("", [chapter]).tables if table.name == "digits-results")
     by_id = {row[0]: dict(zip(results.columns, row, strict=True)) for row in results.rows if row[2] == "accuracy"}
     assert by_id["D1"]["seeds"] == "2" and re.fullmatch(r"0\.\d{4}", by_id["D1"]["here"])  # two seeds: no interval
-    assert by_id["D1"]["which lies"] == "no interval" and by_id["D2"]["which lies"] == "not comparable" and by_id["D3"]["here"] == "not run"
+    assert by_id["D1"]["which is"] == "no interval" and by_id["D2"]["which is"] == "not comparable" and by_id["D3"]["here"] == "not run"
     claims = next(table for table in Document("", [chapter]).tables if table.name == "digits-claims")
     assert claims.rows[0][2] == "undecided (2 seeds, 3 are needed)" and claims.rows[1][2] == "undecided (2 seeds, 3 are needed)"
     network = next(table for table in Document("", [chapter]).tables if table.name == "digits-network-D1")
@@ -86,8 +86,8 @@ def test_data_that_stands_in_is_named_and_never_compared(trained_runs: Path) -> 
     made = build(replace(PLAN, rows=[row], curves=[]), for_blood, [claim])
     results, claims = made.sections[2].tables[0], made.sections[-1].tables[0]
     line = dict(zip(results.columns, results.rows[0], strict=True))
-    assert line["system"] == "logits (embedded)" and line["which lies"] == "not comparable"
-    assert dict(zip(claims.columns, claims.rows[0], strict=True))["data"] == "embedded"
+    assert line["system"] == "logits (embedded)" and line["which is"] == "not comparable"
+    assert dict(zip(claims.columns, claims.rows[0], strict=True))["n, data"].endswith("embedded")
     told = build(replace(PLAN, rows=[row], curves=[], discussion=lambda records: ["It is so."]), for_blood, [claim])
     [found] = [section for section in told.sections if section.title == "What was found"]
     assert found.paragraphs == [

@@ -5,12 +5,13 @@ Runs what is missing, then writes ``report.html`` and ``report.pdf`` with their 
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from dlhw import command
-from dlhw.errors import UserError
+from dlhw.errors import Stopped, UserError
 from dlhw.report.build import build
 from dlhw.report.chapters import plans
 from dlhw.report.claims import load_claims
@@ -61,9 +62,9 @@ def main(arguments: list[str]) -> int:
     if options.results is None:
         try:
             failed = run_all([experiment for plan in chosen for experiment in plan.experiments], root, options.data_root, options.quick)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Stopped) as stop:
             print("stopped; what is finished is kept, and the same command goes on from there", file=sys.stderr)
-            return 130
+            return 128 + (stop.signum if isinstance(stop, Stopped) else signal.SIGINT)
     written = write_report(chosen, root, options.output or root / "-".join(["report", *options.chapters]), options.quick)
     for what in failed:
         print(f"failed, and so missing in the report: {what}")

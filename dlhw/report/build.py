@@ -13,7 +13,7 @@ from dlhw.report.curves import panels
 from dlhw.report.document import Chapter, Figure, Section, Table
 from dlhw.report.plan import Curves, Metric, Plan, Row
 from dlhw.report.quantities import quantity
-from dlhw.report.runs import Record, kinds, select
+from dlhw.report.runs import Record, kinds, left_aside, select
 from dlhw.report.setup import network_tables, setup_tables
 from dlhw.results.rescore import rescore
 from dlhw.results.statistics import INTERVAL, Estimate, mean_with_interval, over_samples
@@ -70,7 +70,7 @@ def estimate(row: Row, metric: Metric, records: Sequence[Record]) -> Estimate | 
         return None
     if metric.quantity.startswith("ensemble("):  # one number, whichever member is asked
         return Estimate(values[0], None, None, 1)
-    if not metric.interval:
+    if not metric.interval or math.inf in values:
         return Estimate(fmean(values), None, None, len(values))
     found = mean_with_interval(values)
     split, _, name = metric.quantity.partition("/")
@@ -104,8 +104,10 @@ def results_tables(plan: Plan, records: Sequence[Record]) -> list[Table]:
             continue  # another number of the same runs
         absent = NOT_MEASURED if runs else NOT_RUN
         more.append([row.id, label, seeds, *(shown(estimate(row, metric, records), metric.digits, absent) for metric in plan.more)])
-    columns = ["row", "system", "metric", "seeds", "here", "reported", "which lies"]
-    tables = [Table(f"{plan.name}-results", f"{plan.title}: results beside the reported ones.", columns, lines, 3, [INTERVALS], wide=[1])]
+    columns = ["row", "system", "metric", "seeds", "here", "reported", "which is"]
+    aside = dict.fromkeys(str(record.folder) for row in plan.rows for record in left_aside(records, row.where))
+    notes = [INTERVALS, *(f"Left aside, because its settings are not those of the other runs of its row: {folder}." for folder in aside)]
+    tables = [Table(f"{plan.name}-results", f"{plan.title}: results beside the reported ones.", columns, lines, 3, notes, wide=[1])]
     if plan.more:
         columns = ["row", "system", "seeds", *(metric.label for metric in plan.more)]
         tables.append(Table(f"{plan.name}-more", f"{plan.title}: what else was measured.", columns, more, 2, wide=[1]))
@@ -122,6 +124,8 @@ def shown(found: Estimate | None, digits: int = 4, absent: str = NOT_RUN) -> str
     """``0.9439 [0.9410, 0.9466]``; an interval over test samples is marked with a star."""
     if found is None:
         return absent
+    if math.isinf(found.mean):
+        return "never" if found.n == 1 else "not in every run"
     mean = f"{found.mean:,.{digits}f}"
     if found.low is None or found.high is None or found.low == found.mean == found.high:
         return mean
@@ -175,15 +179,15 @@ def claims_table(plan: Plan, verdicts: Sequence[Verdict]) -> Table:
                 claim.quantity,
                 shown(verdict.effect, digits),
                 _matters(claim),
-                _counted(verdict),
-                verdict.data,
+                f"{_counted(verdict)}, {verdict.data}" if verdict.effect else verdict.data,
             ]
         )
-    columns = ["claim", "what it says", "verdict", "quantity", "effect", "matters from", "n", "data"]
+    columns = ["claim", "what it says", "verdict", "quantity", "effect", "matters from", "n, data"]
     notes = [
-        "Effect: the first setting minus the second over the n common seeds, or parts (proteins, each the mean over its seeds), as a "
-        "share of the second where the quantity is marked so; of a "
-        "fact, the quantity itself. A claim holds where the whole interval lies on its side and the mean is no less than what matters. "
+        "Effect: the first setting minus the second over the n common seeds, or parts (proteins, each the mean over its seeds; the "
+        "interval then says nothing of how another training would turn out), as a share of the second where what matters is one; of a "
+        "fact, the quantity itself. A claim of a difference holds where the whole interval lies on its side and the mean is no less than "
+        "what matters; one of no gain where a gain that matters lies outside the interval; a fact where every run obeys it. "
         "Claims marked + are ours; no report says so.",
     ]
     return Table(
@@ -198,11 +202,18 @@ def claims_table(plan: Plan, verdicts: Sequence[Verdict]) -> Table:
 
 
 def _counted(verdict: Verdict) -> str:
-    n, over = verdict.effect.n if verdict.effect else 0, verdict.claim.over
-    return f"{n} {over.removesuffix('s') if n == 1 else over}"
+    """What the interval is over: ``5 seeds``, ``20 parts of 1 seed``."""
+    assert verdict.effect is not None
+    n, over = verdict.effect.n, "votes" if verdict.claim.quantity.startswith("ensemble(") else verdict.claim.over
+    of = f" of {_number(verdict.runs, 'seeds')}" if over == "parts" else ""
+    return _number(n, over) + of
+
+
+def _number(n: int, what: str) -> str:
+    return f"{n} {what.removesuffix('s') if n == 1 else what}"
 
 
 def _matters(claim: Claim) -> str:
     if claim.value is not None:
-        return f"{claim.expect.replace('_', ' ')} {claim.value:g}"
+        return f"{claim.expect.replace('_', ' ')} {claim.value:,}"
     return f"{claim.matters:.0%}" if claim.ratio else f"{claim.matters:g}"

@@ -77,13 +77,16 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the runs say of a claim; ``why`` tells in a few words what an undecided one lacks, ``data`` the kind of the runs' data."""
+    """What the runs say of a claim; ``why`` tells in a few words what an undecided one lacks, ``data`` the kind of the runs' data,
+    ``runs`` how many seeds the setting with the fewest has.
+    """
 
     claim: Claim
     outcome: Outcome
     effect: Estimate | None = None
     why: str = ""
     data: str = "-"
+    runs: int = 0
 
 
 def load_claims(path: Path = CLAIMS) -> list[Claim]:
@@ -109,7 +112,7 @@ def load_claims(path: Path = CLAIMS) -> list[Claim]:
 def judge(claim: Claim, records: Sequence[Record]) -> Verdict:
     """The verdict on a claim from the runs that there are."""
     used = [record for where in (claim.of, claim.than) if where for record in select(records, where)]
-    verdict = _judge(claim, records)
+    verdict = replace(_judge(claim, records, used), runs=_fewest_seeds(claim, records))
     if any(record.stands_in for record in used):
         verdict = replace(verdict, outcome="undecided", why="run on other data")
     elif claim.quantity == "train_seconds" and len({str(record.result.get("device")) for record in used}) > 1:
@@ -122,7 +125,7 @@ def _exact(quantity: str) -> bool:
     return quantity == "params" or quantity.startswith(("layer(", "ensemble("))
 
 
-def _judge(claim: Claim, records: Sequence[Record]) -> Verdict:
+def _judge(claim: Claim, records: Sequence[Record], used: Sequence[Record]) -> Verdict:
     if claim.value is not None:
         values = _by_seed(claim.quantity, records, claim.of)
         return _fact(claim, claim.value, values) if values else Verdict(claim, "undecided", why="not run")
@@ -134,17 +137,38 @@ def _judge(claim: Claim, records: Sequence[Record]) -> Verdict:
     if unknown := [part for part in claim.without if part not in first]:
         return Verdict(claim, "undecided", why=f"no part called {', '.join(unknown)}")
     first = {key: value for key, value in first.items() if key not in claim.without}
-    if claim.ratio:
-        first = {key: value / second[key] - 1 for key, value in first.items() if second.get(key)}
-        second = dict.fromkeys(first, 0.0)
+    if not first.keys() & second.keys():
+        return Verdict(claim, "undecided", why=f"no common {claim.over.removesuffix('s')}")
+    first, second = _comparable(claim, first, second, used)
     effect = paired_difference(first, second, claim.over)
     if effect is None:
-        return Verdict(claim, "undecided", why=f"no common {claim.over.removesuffix('s')}")
+        return Verdict(claim, "undecided", why="none to compare with" if claim.ratio else "neither gets there")
     if _exact(claim.quantity):
         return _compared(claim, effect, effect.mean, effect.mean)
     if effect.low is None or effect.high is None:
         return Verdict(claim, "undecided", effect, why=f"{effect.n} {claim.over[: -1 if effect.n == 1 else None]}, {FEWEST} are needed")
     return _compared(claim, effect, effect.low, effect.high)
+
+
+def _comparable(
+    claim: Claim, first: dict[str, float], second: dict[str, float], used: Sequence[Record]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """The pairs that tell something: shares only of what there is, and no epochs of a pair that both never got there. Where one of them
+    did not, the epoch after the last stands for the one in which it may yet have done so.
+    """
+    if claim.ratio:
+        shares = {key: value / second[key] - 1 for key, value in first.items() if second.get(key)}
+        return shares, dict.fromkeys(shares, 0.0)
+    if math.inf in (*first.values(), *second.values()):
+        never = 1.0 + max(int(record.result["epochs"]) for record in used)
+        got_there = [key for key in first.keys() & second.keys() if min(first[key], second[key]) < math.inf]
+        first, second = ({key: min(values[key], never) for key in got_there} for values in (first, second))
+    return first, second
+
+
+def _fewest_seeds(claim: Claim, records: Sequence[Record]) -> int:
+    """How many seeds the setting with the fewest has."""
+    return min(len(select(records, where)) for where in (claim.of, claim.than) if where)
 
 
 def _compared(claim: Claim, effect: Estimate, low: float, high: float) -> Verdict:
@@ -194,13 +218,20 @@ def _by_seed(name: str, records: Sequence[Record], where: Where) -> dict[str, fl
 
 
 def by_part(name: str, records: Sequence[Record], where: Where) -> dict[str, float]:
-    """A metric on each part that the runs have measured, the mean over the seeds: of each the first run found."""
-    found: dict[str, dict[int, float]] = {}
+    """A metric on each part that the runs have measured, the mean over the seeds; runs of a protein each are chosen one by one."""
+    groups: dict[frozenset[str], list[Record]] = {}  # by the parts that they have measured
     for record in records:
-        if record.has(where):
-            measured, metric = metrics(record, name)
-            for key, value in measured.items():
-                of, _, part = key.partition(":")
-                if part and of == metric and value is not None:
-                    found.setdefault(part, {}).setdefault(record.seed, float(value))
-    return {part: fmean(of_seeds.values()) for part, of_seeds in found.items()}
+        if record.has(where) and (parts := frozenset(_parts(record, name))):
+            groups.setdefault(parts, []).append(record)
+    found: dict[str, list[float]] = {}
+    for members in groups.values():
+        for record in select(members, where):
+            for part, value in _parts(record, name).items():
+                found.setdefault(part, []).append(value)
+    return {part: fmean(values) for part, values in found.items()}
+
+
+def _parts(record: Record, name: str) -> dict[str, float]:
+    measured, metric = metrics(record, name)
+    of_metric = {key.removeprefix(f"{metric}:"): value for key, value in measured.items() if key.startswith(f"{metric}:")}
+    return {part: float(value) for part, value in of_metric.items() if value is not None}

@@ -5,10 +5,12 @@ A server process imports them and forks (``multiprocessing``'s forkserver); wher
 
 import io
 import multiprocessing
+import os
 import runpy
+import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from multiprocessing.connection import Connection
 
 from dlhw.launch import let_idle_threads_sleep
@@ -32,30 +34,46 @@ class Command:
     def lines(self) -> Iterator[str]:
         """Each line that it prints, as it prints it, until it has ended."""
         rest = ""
-        try:
+        with self._stopped_with_this():
             while True:
-                *lines, rest = (rest + self._receiver.recv()).split("\n")
+                try:
+                    *lines, rest = (rest + self._receiver.recv()).split("\n")
+                except EOFError:
+                    return
                 yield from lines
-        except EOFError:
-            return
-        finally:
-            self._process.join()
 
     def status(self) -> int:
-        """Its exit status, that of a signal negative, once it has ended."""
-        self._process.join()
-        assert self._process.exitcode is not None
-        return self._process.exitcode
+        """Its exit status, once it has ended; 128 and the number of a signal that has ended it, as in a shell."""
+        with self._stopped_with_this():
+            self._process.join()
+        status = self._process.exitcode
+        assert status is not None
+        return status if status >= 0 else 128 - status
+
+    @contextmanager
+    def _stopped_with_this(self) -> Iterator[None]:
+        """A SIGTERM for this process goes to the other (a Ctrl-C reaches both), which is waited for in any case."""
+        before = signal.signal(signal.SIGTERM, lambda *_: self._process.terminate())
+        try:
+            yield
+        finally:
+            self._process.join()
+            signal.signal(signal.SIGTERM, before)
 
 
 class _Sent(io.TextIOBase):
-    """A text file that sends what is written."""
+    """A text file that sends what is written; where nobody is left to read it, the process is asked to stop."""
 
     def __init__(self, sender: Connection) -> None:
-        self.sender = sender
+        self.sender, self.unheard = sender, False
 
     def write(self, text: str) -> int:
-        self.sender.send(text)
+        try:
+            if not self.unheard:
+                self.sender.send(text)
+        except BrokenPipeError:
+            self.unheard = True
+            os.kill(os.getpid(), signal.SIGTERM)
         return len(text)
 
 

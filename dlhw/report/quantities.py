@@ -20,13 +20,8 @@ def spikes(curve: Curve, fall: float = SPIKE) -> float:
 
 
 def passes(curve: Curve, threshold: float) -> float:
-    """The first epoch, from 1, at which a curve reaches ``threshold``; one more than there are where it never does."""
-    return next((float(epoch) for epoch, value in enumerate(curve, 1) if value >= threshold), len(curve) + 1.0)
-
-
-def after_peak(curve: Curve) -> float:
-    """How far the last epoch lies below the highest one."""
-    return max(curve) - curve[-1]
+    """The first epoch, from 1, at which a curve reaches ``threshold``; infinite where it never does."""
+    return next((float(epoch) for epoch, value in enumerate(curve, 1) if value >= threshold), math.inf)
 
 
 FUNCTIONS: dict[str, Callable[..., float]] = {
@@ -35,7 +30,6 @@ FUNCTIONS: dict[str, Callable[..., float]] = {
     "last": lambda curve: curve[-1],
     "spikes": spikes,
     "passes": passes,
-    "after_peak": after_peak,
 }
 
 SCORED = ("decoded", "ensemble")  # what :mod:`dlhw.decode` has scored

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import re
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +15,7 @@ import yaml
 
 from dlhw.atomic_file import write_text
 from dlhw.config import CONF
-from dlhw.errors import UserError
+from dlhw.errors import Stopped, UserError
 from dlhw.report.commands import Command
 from dlhw.report.plan import Experiment
 from dlhw.run_folder import RESULT
@@ -29,6 +30,9 @@ def run_all(experiments: Sequence[Experiment], output_root: Path, data_root: Pat
 
     What is to be done after an experiment is done once, and again when its runs have changed. Returns the commands that have failed; they
     do not stop the others.
+
+    Raises:
+        KeyboardInterrupt, Stopped: a run was stopped by Ctrl-C or SIGTERM, and so is the rest.
     """
     if quick:
         experiments = [short for experiment in experiments if (short := shortened(experiment, data_root))]
@@ -52,8 +56,10 @@ def run_all(experiments: Sequence[Experiment], output_root: Path, data_root: Pat
             left = each * (count - ended) + (fmean(known) if known else 0.0) * (total - done - count)
             print(f"run {done + ended} of {total}: {line.split()[0].rstrip(',')}, about {_minutes(left)} left", flush=True)
         status = command.status()
-        if status in (-2, -15, 130, 143):
+        if status == 128 + signal.SIGINT:
             raise KeyboardInterrupt
+        if status == 128 + signal.SIGTERM:
+            raise Stopped(signal.SIGTERM, "stopped by SIGTERM")
         if status:
             failed.append(" ".join(["train.py -m", *experiment.overrides]))
         if trained:

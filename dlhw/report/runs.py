@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dlhw.config import CONF
 from dlhw.results import read_settings
+from dlhw.results.load import BESIDE
 from dlhw.results.reference import EMBEDDED, confusion, read_predictions
 from dlhw.run_files import is_simulated, read_metrics, read_result
 from dlhw.run_folder import DECODED, METRICS, RESULT
@@ -123,12 +124,31 @@ def load_records(root: Path) -> list[Record]:
 
 
 def select(records: Sequence[Record], where: Where) -> list[Record]:
-    """The runs that ``where`` is true of, by seed; of several of one seed that which changes the fewest of its experiment's settings."""
+    """The runs that ``where`` is true of, by seed: that which changes the fewest of its experiment's settings, and those that are set up
+    as it is (:func:`left_aside` are the others).
+    """
     chosen: dict[int, Record] = {}
-    for record in sorted(records, key=lambda record: len(record.result.get("overrides", ()))):
-        if record.has(where):
+    found = _plainest_first(records, where)
+    for record in found:
+        if alike(record, found[0]):
             chosen.setdefault(record.seed, record)
     return [chosen[seed] for seed in sorted(chosen)]
+
+
+def left_aside(records: Sequence[Record], where: Where) -> list[Record]:
+    """The runs that ``where`` is true of too, but whose other settings are not those of the runs in :func:`select`."""
+    found = _plainest_first(records, where)
+    return [record for record in found if not alike(record, found[0])]
+
+
+def _plainest_first(records: Sequence[Record], where: Where) -> list[Record]:
+    return sorted((record for record in records if record.has(where)), key=lambda record: len(record.result.get("overrides", ())))
+
+
+def alike(one: Record, other: Record) -> bool:
+    """Whether two runs differ in nothing but the seed and what no result depends on; a setting that only one of them knows came later."""
+    both = (one.settings.keys() & other.settings.keys()) - BESIDE
+    return one is other or all(one.settings[key] == other.settings[key] for key in both)
 
 
 def kinds(records: Sequence[Record]) -> str:

@@ -92,7 +92,7 @@ def network_tables(plan: Plan, records: Sequence[Record]) -> list[Table]:
             seen.append(names)
             rows = [[layer["name"], layer["what"], f"{layer['params']:,}"] for layer in layers]
             rows.append(["all", "", f"{record.result['params']:,}"])
-            rows[-1][1] = f"{len(layers)} layers"
+            rows[-1][1] = f"{len(layers)} layer{'s' * (len(layers) > 1)}"
             tables.append(
                 Table(
                     f"{plan.name}-network-{row.id}", f"{row.id}, {row.label}: the network.", ["layer", "what it is", "parameters"], rows, 2

@@ -121,7 +121,7 @@ def passing(curves: Sequence[Sequence[float]], threshold: float) -> str:
     """When the curves of several seeds pass a threshold, in the mean over those that do, to begin a sentence with; empty without any."""
     if not curves:
         return ""
-    epochs = [epoch for curve in curves if (epoch := passes(curve, threshold)) <= len(curve)]
+    epochs = [epoch for curve in curves if (epoch := passes(curve, threshold)) < math.inf]
     if not epochs:
         return f"never passes {threshold:.2f} and "
     some = f" in {len(epochs)} of {len(curves)} runs, never in the others," * (len(epochs) < len(curves))
