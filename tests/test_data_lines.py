@@ -92,6 +92,8 @@ def test_pictures_without_a_transcript_are_counted(folder, tmp_path, caplog):
         with caplog.at_level("WARNING", "dlhw"):
             read(place)
         assert f"{place}: {told}" in caplog.text
+    (tmp_path / "pairs" / "3.png").rename(tmp_path / "pairs" / "3.PNG")
+    assert len(read(tmp_path / "pairs").splits["test"].names) == 1
     (folder / "a" / "9.png").unlink()
     caplog.clear()
     read(folder)
@@ -174,6 +176,7 @@ def test_what_is_wrong_is_named_with_file_and_row(folder):
         ("b und 1", "  ", r"labels\.tsv, row 7: the transcript is empty"),
         ("b/1.png\ttrain", "b/1.png\tdev", r"labels\.tsv, row 7: split dev is not one of train, val, test"),
         ("b/1.png\ttrain\t", "b/1.png\t", r"labels\.tsv, row 7: 2 columns; 3 are right: path, split, text"),
+        ("b und 1", '"b ""und"" 1"', r'labels\.tsv, row 7: "b ""und"" 1" has been put in quotes'),
         ("path\tsplit\ttext", "file\tsplit\ttext", r"labels\.tsv: its first row is file, split, text; a labels\.tsv with the columns path"),
         ("path\tsplit\ttext", "path,split,text", r"labels\.tsv: its first row is path,split,text;.*tabs between the columns"),
     ):
@@ -201,7 +204,7 @@ def test_what_is_wrong_is_named_with_file_and_row(folder):
 def test_what_is_no_picture_is_named(folder, content):
     victim = folder / "c" / "2.png"
     victim.write_bytes(victim.read_bytes()[:60] if content is None else content)
-    with pytest.raises(UserError, match=r"not readable as a picture: c/2\.png \("):
+    with pytest.raises(UserError, match=r"not readable as a picture: c/2\.png \(.*labels\.tsv, row \d+\): "):
         read(folder)
 
 
@@ -239,6 +242,9 @@ def test_levels_are_stretched_and_light_writing_is_turned_dark(tmp_path):
         assert np.array_equal(line_columns((tmp_path / "other.png").read_bytes(), 20, 3), reference)
     draw(tmp_path / "empty.png", ink=250, paper=255)  # noise on an empty page stays noise
     assert line_columns((tmp_path / "empty.png").read_bytes(), 20, 3).min() >= 240
+    draw(tmp_path / "grey.png", ink=175, paper=180)  # and a grey one is as white as its border
+    grey = line_columns((tmp_path / "grey.png").read_bytes(), 20, 3)
+    assert grey.min() >= 240 and np.median(grey) == 255
 
 
 @pytest.mark.realdata

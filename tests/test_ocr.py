@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from harness import Shell, Starter, assert_same_run
+from omegaconf import OmegaConf
 from PIL import Image
 
 from dlhw.data.line_pictures import LineSplit
@@ -88,6 +89,20 @@ def test_a_run_keeps_texts_groups_and_pictures(run, folder):
         mine = stored["group"] == book
         edits = count_edits(stored["reference"][mine].tolist(), stored["hypothesis"][mine].tolist())
         assert result["test"][f"cer:{book}"] == pytest.approx(edits.cer) and result["test"][f"wer:{book}"] == pytest.approx(edits.wer)
+
+
+def test_other_models_and_experiments_are_other_settings(run, tmp_path, capsys):
+    for name, model, experiment in (("a", "crnn_ctc", "x"), ("b", "other", "x"), ("c", "crnn_ctc", "y"), ("d", "crnn_ctc", "x")):
+        folder = shutil.copytree(run, tmp_path / name)
+        result = json.loads((folder / "result.json").read_text()) | {"model": model, "experiment": experiment, "finished": name}
+        (folder / "result.json").write_text(json.dumps(result))
+        config = OmegaConf.load(folder / "config.yaml")
+        if model == "other":
+            config.model.knob = 3  # which the first does not have
+        OmegaConf.save(config, folder / "config.yaml")
+    assert results(["groups", str(tmp_path)]) == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if line.endswith("runs")]
+    assert sorted(line.rpartition(", ")[2] for line in told) == ["1 runs", "1 runs", "2 runs"], told
 
 
 def test_the_table_of_groups_adds_up(run, capsys):

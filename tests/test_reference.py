@@ -53,6 +53,7 @@ def test_finished_runs_are_kept_without_checkpoints(trained_runs: Path, tmp_path
         assert sorted(path.name for path in folder.iterdir()) == [
             "config.yaml",
             "confusion.csv",
+            "intervals.json",
             "metrics.csv",
             "most_wrong.png",
             COMPACT,
@@ -70,15 +71,17 @@ def test_finished_runs_are_kept_without_checkpoints(trained_runs: Path, tmp_path
 def test_what_is_not_ours_is_not_kept(trained_runs: Path, tmp_path: Path) -> None:
     """A run on data from elsewhere leaves its predictions, not the answers; large ones are left out."""
     source = min(trained_runs.iterdir())
+    spec = {"spec": "SequenceSpec", "length": 41, "proteins": ["RBP01"]}
     for name, samples in (("small", 1000), ("large", 300_000)):
         run = shutil.copytree(source, tmp_path / "runs" / name)
-        result = json.loads((run / "result.json").read_text()) | {"task": "rbp", "finished": name}
+        result = json.loads((run / "result.json").read_text()) | {"task": "rbp", "finished": name, "spec": spec}
         (run / "result.json").write_text(json.dumps(result))
         values = np.random.default_rng(0).normal(size=(samples, 1)).astype(np.float32)
         np.savez(run / "predictions.npz", predicted=values, measured=values, index=np.arange(samples))
     lines = shutil.copytree(source, tmp_path / "runs" / "lines")
-    (lines / "result.json").write_text(json.dumps(result | {"task": "ocr", "finished": "lines"}))
-    np.savez(lines / "predictions.npz", hypothesis=np.array(["read"]), reference=np.array(["red"]), score=np.zeros(1), index=np.zeros(1))
+    (lines / "result.json").write_text(json.dumps(result | {"task": "ocr", "finished": "lines", "spec": {"spec": "LineSpec"}}))
+    texts = {"hypothesis": np.array([["read"]]), "reference": np.array(["red"])}
+    np.savez(lines / "predictions.npz", score=np.zeros((1, 1)), index=np.zeros(1, int), **texts)
     keep([tmp_path / "runs"], tmp_path / "kept")
     assert set(read_predictions(tmp_path / "kept" / "digits" / "softmax" / "lines")) == {"score", "index"}
     small = read_predictions(tmp_path / "kept" / "digits" / "softmax" / "small")

@@ -138,9 +138,9 @@ def test_text_is_no_markup() -> None:
 
 def test_latex_tables_have_as_many_cells_as_columns(chapter: Chapter) -> None:
     for table in Document("", [chapter]).tables:
-        lines = [line for line in as_latex(table).splitlines() if line.endswith(r"\\")]
-        assert len(lines) == len(table.rows) + 1
-        assert all(len(re.findall(r"(?<!\\)&", line)) == len(table.columns) - 1 for line in lines)
+        lines = [line for line in as_latex(table).splitlines() if line.endswith(r"\tabularnewline")]
+        assert len(lines) == len(table.rows) + 2 and lines[0].startswith(r"\caption")
+        assert all(len(re.findall(r"(?<!\\)&", line)) == len(table.columns) - 1 for line in lines[1:])
 
 
 def test_the_quick_report_takes_embedded_data_where_the_real_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

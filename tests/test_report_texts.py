@@ -9,11 +9,12 @@ import pytest
 from harness import composed
 
 from dlhw.edit_distance import count_edits
+from dlhw.explain.views import letter
 from dlhw.report.build import build
 from dlhw.report.chapters import plans
 from dlhw.report.chapters.f_ocr import R15, R16, WITH_LANGUAGE, books_table, gap
 from dlhw.report.claims import load_claims
-from dlhw.report.parts.texts import cer_by_length, errors, letter, percent, stretches, texts_of, thirds
+from dlhw.report.parts.texts import cer_by_length, errors, percent, stretches, texts_of, thirds
 from dlhw.report.quantities import quantity
 from dlhw.report.runs import Record, load_records, select
 from dlhw.run_files import write_config

@@ -17,7 +17,8 @@ from dlhw.errors import UserError
 from dlhw.explain.command import main as explain
 from dlhw.explain.views import read_views
 from dlhw.predict.command import main as predict
-from dlhw.results import load_run
+from dlhw.report.runs import Record
+from dlhw.results import finished_result, load_run
 from dlhw.results.reference import COMPACT, keep, read_compact
 from dlhw.run_folder import PREDICTIONS
 
@@ -243,6 +244,16 @@ def test_only_what_was_found_for_the_words_of_the_report_is_kept(runs: list[Path
         explain([f"run={run}", f"output={run}/explain/report", f"input={words}"])
         [kept] = keep([run], tmp_path / "reference")
     assert [str(path.relative_to(kept)) for path in (kept / "explain").rglob("*.*")] == ["explain/report/given/attention/1.csv"]
+
+
+def test_the_interval_of_a_kept_run_is_that_of_the_run(run: Path, tmp_path: Path) -> None:
+    [kept] = keep([run], tmp_path / "reference")
+    here, there = (Record(folder, finished_result(folder)) for folder in (run, kept))
+    assert "reference" in here.predictions and "reference" not in there.predictions
+    ends = here.interval("test/cer")
+    assert ends is not None and ends[0] <= here.result["test"]["cer"] <= ends[1]
+    assert there.interval("test/cer") == pytest.approx(ends)
+    assert here.interval("params") is there.interval("params") is here.interval("test/acc") is None
 
 
 def test_attention_is_on_the_phone_that_is_written(run: Path) -> None:

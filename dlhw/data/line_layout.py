@@ -1,6 +1,7 @@
 """Which pictures of text lines there are, and what is written on them: a table ``labels.tsv``, or a ``.gt.txt`` beside each picture."""
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from posixpath import dirname, join, normpath
@@ -13,6 +14,7 @@ from dlhw.randomness import derive
 
 log = logging.getLogger(__name__)
 
+QUOTED = re.compile(r'"(?=.*"")(?:[^"]|"")*"')  # as programs write a field that holds quotes; such a text stands on no page
 TABLE, TRANSCRIPT = "labels.tsv", ".gt.txt"
 # What stands between the name of a transcript and that of its picture; OCRopus writes the long ones.
 PICTURES = tuple(
@@ -76,6 +78,8 @@ def _of_table(files: Files, name: str, normalization: str) -> list[Line]:
             continue
         if len(cells) != len(columns):
             raise UserError(f"{where}: {len(cells)} columns; {len(columns)} are right: {', '.join(columns)}")
+        if quoted := next((cell for cell in cells if QUOTED.fullmatch(cell)), ""):
+            raise UserError(f"{where}: {quoted[:60]} has been put in quotes; a field as it is read on the page, without them, is right")
         said = dict(zip(columns, cells, strict=True))
         path = normpath(join(folder, said["path"]))
         if path not in known:
@@ -90,12 +94,12 @@ def _of_table(files: Files, name: str, normalization: str) -> list[Line]:
 
 
 def _of_pairs(files: Files, normalization: str) -> list[Line]:
-    known, lines = frozenset(files.files), []
+    pictures_of, lines = {(base := base_of(name)) + name[len(base) :].lower(): name for name in files.files}, []
     for name in files.files:
         if not name.endswith(TRANSCRIPT):
             continue
         base, where = name.removesuffix(TRANSCRIPT), str(files.path / name)
-        pictures = [base + ending for ending in PICTURES if base + ending in known]
+        pictures = [pictures_of[base + ending] for ending in PICTURES if base + ending in pictures_of]
         if not pictures:
             raise UserError(f"{where}: there is no picture {base}.png beside it")
         rows = [_text(raw, f"{where}, row {number}") for number, raw in enumerate(_rows(files.read(name)), 1)]

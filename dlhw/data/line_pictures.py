@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
+from dlhw.data.line_layout import Line
 from dlhw.data.picture_files import FORMATS, Files, opened, reason
 from dlhw.errors import UserError
 
@@ -57,8 +58,8 @@ def line_columns(data: bytes, height: int, border: int) -> np.ndarray:
     low, paper, high = np.percentile(levels, (0.5, 50, 99.5))
     if paper < (low + high) / 2:
         levels, low, paper = 255 - levels, 255 - high, 255 - paper
-    if paper - low >= 16:  # less is noise on an empty page
-        levels = (levels - low) * (255 / (paper - low))
+    empty = paper - low < 16  # what there is, is noise on a page
+    levels = levels + (255 - paper) if empty else (levels - low) * (255 / (paper - low))
     grey = Image.fromarray(levels.clip(0, 255).round().astype(np.uint8))
     width = max(1, round(picture.width * height / picture.height))
     scaled = np.asarray(grey.resize((width, height), Image.Resampling.BILINEAR))
@@ -66,33 +67,32 @@ def line_columns(data: bytes, height: int, border: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=2)
-def read_lines(files: Files, names: tuple[str, ...], height: int, border: int) -> tuple[list[np.ndarray], str]:
-    """Read and decode ``names``: one uint8 (W, height) each, and one SHA-256 over paths and contents, whatever their order.
+def read_lines(files: Files, lines: tuple[Line, ...], height: int, border: int) -> tuple[list[np.ndarray], str]:
+    """Read and decode the pictures of ``lines``: one uint8 (W, height) each, and one SHA-256 over paths and contents, whatever their order.
 
     Kept in memory for the next run of a sweep: do not write into it.
 
     Raises:
-        UserError: files that are no whole pictures, named.
+        UserError: files that are no whole pictures, named with the rows that name them.
     """
-    log.info("decoding %d pictures of %s, once", len(names), files.path)
+    log.info("decoding %d pictures of %s, once", len(lines), files.path)
     failures: dict[str, str] = {}
 
-    def work(name: str) -> tuple[np.ndarray | None, str]:
-        data = b""
+    def work(line: Line) -> tuple[np.ndarray | None, str]:
         try:
-            data = files.read(name)
-            return line_columns(data, height, border), f"{name} {hashlib.sha256(data).hexdigest()}"
+            data = files.read(line.path)
+            return line_columns(data, height, border), f"{line.path} {hashlib.sha256(data).hexdigest()}"
         except Exception as error:  # whatever a decoder raises on foreign bytes
-            failures[name] = reason(error)
-            return None, name
+            failures[f"{line.path} ({line.where})"] = reason(error)
+            return None, line.path
 
     with ThreadPoolExecutor() as pool:
-        done = list(pool.map(work, names))
+        done = list(pool.map(work, lines))
     if failures:
         bad = sorted(failures)
         more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
         raise UserError(
-            f"{files.path}: not readable as a picture: {', '.join(bad[:5])}{more} ({failures[bad[0]]}); replace or remove; "
+            f"{files.path}: not readable as a picture: {', '.join(bad[:5])}{more}: {failures[bad[0]]}; replace or remove; "
             f"whole files of type {', '.join(FORMATS)} are right"
         )
     return [columns for columns, _ in done if columns is not None], hashlib.sha256(

@@ -94,7 +94,7 @@ class LineData(LineArrays):
         with open_files(path) as files:
             lines = find_lines(files, self.normalization)
             found = split_lines(lines, self.split, self.shares, self.split_seed, self.test_groups, str(path))
-            pictures, digest = read_lines(files, tuple(line.path for line in lines), self.height, self.border)
+            pictures, digest = read_lines(files, tuple(lines), self.height, self.border)
         columns = dict(zip((line.path for line in lines), pictures, strict=True))
         texts = {split: [line.text for line in found[split]] for split in SPLITS}
         vocab = Vocab.of(texts["train"])

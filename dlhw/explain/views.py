@@ -68,6 +68,13 @@ def read_views(folder: Path) -> list[View]:
     return views
 
 
+def letter(character: str) -> str:
+    """A letter as it can be printed by any font; of rare ones the code point."""
+    if character in ("", " "):
+        return "(space)" if character else "(nothing)"
+    return character if len(character) > 1 or (character.isprintable() and ord(character) < 0x250) else f"U+{ord(character):04X}"
+
+
 def attention_figure(views: Sequence[View]) -> Figure:
     """One matrix a word: a row is a letter of the answer, a column a phone, dark where the network looked."""
     columns = min(4, len(views))
@@ -99,8 +106,7 @@ def over_line_figure(views: Sequence[View]) -> Figure:
         extent = (0, picture.shape[1], len(view.rows) - 0.5, -0.5)
         below.imshow(view.weights, cmap="Blues", vmin=0, vmax=1, aspect="auto", extent=extent, interpolation="nearest")
         size = min(8.0, 45 * max(1.0, 0.11 * len(view.rows)) / len(view.rows))  # points: a row's share of the height
-        names = ["(space)" if name == " " else name for name in view.rows]
-        below.set_yticks(range(len(names)), names, fontsize=size, parse_math=False)
+        below.set_yticks(range(len(view.rows)), [letter(name) for name in view.rows], fontsize=size, parse_math=False)
         below.set_xticks([])
         above.set_xlim(0, longest)
         below.set_xlim(0, longest)

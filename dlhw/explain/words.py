@@ -21,7 +21,7 @@ from dlhw.data.vocab import Vocab
 from dlhw.edit_distance import confusions, count_edits
 from dlhw.errors import UserError
 from dlhw.explain import options as common
-from dlhw.explain.views import ATTENTION, GIVEN, View, attention_figure, write_table, write_views
+from dlhw.explain.views import ATTENTION, GIVEN, View, attention_figure, letter, write_table, write_views
 from dlhw.predict.words import phones_of, read_words, refuse_missing, spell
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def confusion_bars(counts: Counter[tuple[str, str]], shown: int) -> Figure:
     pairs = counts.most_common(shown)
     figure = Figure(figsize=(5.0, 0.6 + 0.22 * max(len(pairs), 1)), layout="constrained")
     axis = figure.subplots()
-    axis.barh([f"{before or '(nothing)'} → {after or '(nothing)'}" for (before, after), _ in pairs], [n for _, n in pairs], color="#0072B2")
+    axis.barh([f"{letter(before)} → {letter(after)}" for (before, after), _ in pairs], [n for _, n in pairs], color="#0072B2")
     axis.invert_yaxis()
     axis.set_xlabel("times in the test split")
     axis.set_title("Most confused letters: true → written", fontsize=11)

@@ -20,11 +20,12 @@ from dlhw.report.plan import Plan
 from dlhw.report.render import write_document
 from dlhw.report.run_missing import run_all
 from dlhw.report.runs import load_records
+from dlhw.run_folder import RESULT
 
 TITLE = "Course-scale deep learning, run again"
 INTRODUCTION = (
     "Each chapter takes up a course report: what it asked, what was trained here to answer it, and how the results stand beside the "
-    "reported ones. Every number is read from the runs; nothing is typed. A reported figure without a spread is one run of one group.",
+    "reported ones. What was measured is read from the runs, never typed. A reported figure without a spread is one run of one group.",
     "Every statement of the reports that numbers can decide, and some of ours, is judged at the end of its chapter: it holds, it does "
     "not hold, or it is undecided, and why.",
 )
@@ -36,7 +37,8 @@ def write_report(chosen: Sequence[Plan], results: Path, output: Path, quick: boo
     records, claims = load_records(results), load_claims()
     chapters = [build(plan, records, claims) for plan in chosen]
     commits = sorted({str(record.result.get("git")).rstrip("+")[:10] for record in records})
-    made = [("runs", f"{len(records)} finished ones"), ("commits", ", ".join(commits) or "none")]
+    versions = sorted({f"{name} {record.result['versions'][name]}" for record in records for name in ("torch", "lightning")})
+    made = [("runs", f"{len(records)} finished ones"), ("commits", ", ".join(commits) or "none"), ("versions", ", ".join(versions))]
     document = Document(TITLE, chapters, INTRODUCTION, QUICK if quick else "", made)
     return write_document(document, output)
 
@@ -65,6 +67,8 @@ def main(arguments: list[str]) -> int:
         except (KeyboardInterrupt, Stopped) as stop:
             print("stopped; what is finished is kept, and the same command goes on from there", file=sys.stderr)
             return 128 + (stop.signum if isinstance(stop, Stopped) else signal.SIGINT)
+    elif not any(root.rglob(RESULT)):
+        raise UserError(f"there is no run (no {RESULT}) below {root}; a folder with finished runs below it is right, such as outputs")
     written = write_report(chosen, root, options.output or root / "-".join(["report", *options.chapters]), options.quick)
     for what in failed:
         print(f"failed, and so missing in the report: {what}")

@@ -76,7 +76,9 @@ def _draw(axes: Axes, settings: Mapping[str, Curves], ylabel: str, floors: Mappi
             axes.fill_between(x, values.min(axis=0), values.max(axis=0), color=looks["color"], alpha=0.18, linewidth=0)
     for text, level in floors.items():
         axes.axhline(level, color=mpl.rcParams["text.color"], linewidth=1.2, dashes=(6, 3))
-        axes.annotate(text, (0, level), (4, 3), xycoords=("axes fraction", "data"), textcoords="offset points", va="bottom")
+        low, high = axes.get_ylim()
+        axes.set_ylim(min(low, level - 0.1 * (high - low)), high)  # room for the words, below the line, where no curve is
+        axes.annotate(text, (1, level), (-4, -3), xycoords=("axes fraction", "data"), textcoords="offset points", va="top", ha="right")
     axes.set_xlabel("epoch")
     axes.set_ylabel(ylabel)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

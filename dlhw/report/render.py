@@ -120,20 +120,26 @@ def as_csv(table: Table) -> str:
 
 
 def as_latex(table: Table) -> str:
-    """A ``table`` environment that needs the package booktabs."""
-    words = table.text_columns
+    """A ``longtable``, which may go over several pages; it needs the packages longtable, booktabs and array."""
+    room = 0.9 - 0.1 * (len(table.columns) - len({*table.wide}))  # of the width of the lines, that the wide columns share
+    kinds = [
+        rf">{{\raggedright}}p{{{room * table.wide.count(column) / len(table.wide):.2f}\linewidth}}"
+        if column in table.wide
+        else "l"
+        if column < table.text_columns
+        else "r"
+        for column in range(len(table.columns))
+    ]
     lines = [
-        r"\begin{table}",
-        r"\centering",
-        rf"\caption{{{latex_text(table.caption)}}}",
-        rf"\begin{{tabular}}{{{'l' * words}{'r' * (len(table.columns) - words)}}}",
+        rf"\begin{{longtable}}{{{''.join(kinds)}}}",
+        rf"\caption{{{latex_text(table.caption)}}} \tabularnewline",
         r"\toprule",
-        " & ".join(map(latex_text, table.columns)) + r" \\",
+        " & ".join(map(latex_text, table.columns)) + r" \tabularnewline",
         r"\midrule",
-        *(" & ".join(map(latex_text, row)) + r" \\" for row in table.rows),
+        r"\endhead",
+        *(" & ".join(map(latex_text, row)) + r" \tabularnewline" for row in table.rows),
         r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{table}",
+        r"\end{longtable}",
     ]
     return "\n".join(lines) + "\n"
 

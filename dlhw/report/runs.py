@@ -1,6 +1,7 @@
 """The finished runs that a report is made of, and which of them a row, a figure or a claim is about."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -13,8 +14,10 @@ from numpy.typing import NDArray
 
 from dlhw.config import CONF
 from dlhw.results import read_settings
+from dlhw.results.intervals import intervals, read_intervals, stored_predictions
 from dlhw.results.load import BESIDE
 from dlhw.results.reference import EMBEDDED, confusion, read_predictions
+from dlhw.results.statistics import Interval
 from dlhw.run_files import is_simulated, read_metrics, read_result
 from dlhw.run_folder import DECODED, METRICS, RESULT
 
@@ -59,6 +62,16 @@ class Record:
     def predictions(self) -> dict[str, NDArray[Any]]:
         """What the run said of the test split; empty where it has stored nothing."""
         return read_predictions(self.folder)
+
+    def interval(self, quantity: str) -> Interval | None:
+        """The interval over the test samples of ``test/METRIC`` or ``decoded(NAME/METRIC)``; None of what it cannot be computed for."""
+        if kept := read_intervals(self.folder):
+            return kept.get(quantity)
+        scored = re.fullmatch(r"test/([^/]+)|decoded\((.+)/([^/]+)\)", quantity)
+        if not scored:
+            return None
+        metric = scored[1] or scored[3]
+        return intervals(self.result, self.settings, stored_predictions(self.folder, scored[2] or ""), metric).get(metric)
 
     @cached_property
     def confusion(self) -> NDArray[np.integer] | None:

@@ -95,7 +95,11 @@ def network_tables(plan: Plan, records: Sequence[Record]) -> list[Table]:
             rows[-1][1] = f"{len(layers)} layer{'s' * (len(layers) > 1)}"
             tables.append(
                 Table(
-                    f"{plan.name}-network-{row.id}", f"{row.id}, {row.label}: the network.", ["layer", "what it is", "parameters"], rows, 2
+                    f"{plan.name}-network-{row.id.replace(' ', '-')}",
+                    f"{row.id}, {row.label}: the network.",
+                    ["layer", "what it is", "parameters"],
+                    rows,
+                    2,
                 )
             )
     return tables

@@ -11,6 +11,7 @@ from dlhw.data.npz import UNREADABLE
 from dlhw.edit_distance import count_edits
 from dlhw.errors import UserError
 from dlhw.results.load import load_runs
+from dlhw.results.summary import telling
 from dlhw.run_folder import PREDICTIONS
 
 ALL = "all"
@@ -61,10 +62,10 @@ def by_group(places: Sequence[str], csv: Path | None = None) -> None:
         finished = runs[runs["status"] == "finished"]
         if finished.empty:
             raise UserError(f"no run below {place} is finished")
-        names = [name for name in finished.columns if name.startswith(("task.", "model.", "optim.", "trainer."))]
-        for settings, members in finished.groupby([finished["model"], *(finished[name].astype(str) for name in names)], sort=False):
+        names = ["experiment", "task", "model", *telling(finished)]
+        for settings, members in finished.groupby(names, dropna=False, sort=False):
             paths = [Path(path) for path in members["path"]]
-            said = ", ".join(f"{name} {value}" for name, value in zip(["model", *names], settings, strict=True))
+            said = ", ".join(f"{name} {value}" for name, value in zip(names, settings, strict=True) if value is not None and value == value)
             parts.append(table([path / PREDICTIONS for path in paths]).assign(setting=f"{said}, {len(paths)} runs"))
     for name in dict.fromkeys(file.name for file in files):
         of_name = [file for file in files if file.name == name]

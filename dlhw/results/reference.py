@@ -12,9 +12,10 @@ import pandas as pd
 from dlhw.atomic_file import replacing, write_text
 from dlhw.errors import UserError
 from dlhw.predictions import confusion_counts
-from dlhw.results.load import load_runs
+from dlhw.results.intervals import stored_predictions, write_intervals
+from dlhw.results.load import finished_result, load_runs, read_settings
 from dlhw.results.summary import cells_with_data, headline, shown_settings, summarize, with_spread
-from dlhw.run_folder import CONFIG, DECODED, EXPLAINED, METRICS, MOST_WRONG, PREDICTIONS, RESULT, short_names
+from dlhw.run_folder import CONFIG, DECODED, EXPLAINED, METRICS, MOST_WRONG, RESULT, short_names
 
 REFERENCE, README = Path("outputs/reference"), Path("README.md")
 CONFUSION = "confusion.csv"  # of a classified test split: counts, rows the true class
@@ -31,8 +32,8 @@ BEGIN, END = "<!-- results: python -m dlhw.results readme -->", "<!-- end of res
 
 
 def keep(folders: Sequence[str | Path], reference: Path = REFERENCE) -> list[Path]:
-    """Copy the finished runs below ``folders`` to ``reference/<experiment>/<run>``: settings, result, metrics, test predictions,
-    the scores that other decoders gave, and what ``dlhw.explain`` has found.
+    """Copy the finished runs below ``folders`` to ``reference/<experiment>/<run>``: settings, result, metrics, test predictions, intervals
+    over the test samples, the scores that other decoders gave, and what ``dlhw.explain`` has found.
 
     Of predictions for data that does not come with the project, what was to be predicted is left out; predicted intensities keep three
     digits; what is larger than ``MOST`` is not kept. The confusion matrix stays; pictures do of embedded data. Returns the folders written.
@@ -44,13 +45,14 @@ def keep(folders: Sequence[str | Path], reference: Path = REFERENCE) -> list[Pat
         target.mkdir(parents=True, exist_ok=True)
         for name in (CONFIG, RESULT, METRICS):
             shutil.copyfile(source / name, target / name)
-        with np.load(source / PREDICTIONS, allow_pickle=False) as arrays:
-            if (counts := confusion(source)) is not None:
-                np.savetxt(target / CONFUSION, counts, fmt="%d", delimiter=",")
-            left_out = () if run["task"] in EMBEDDED else (*OF_THE_DATA, *NEARLY.get(run["task"], ()))
-            write_compact(target / COMPACT, {name: _short(name, array) for name, array in arrays.items() if name not in left_out})
+        if (counts := confusion(source)) is not None:
+            np.savetxt(target / CONFUSION, counts, fmt="%d", delimiter=",")
+        left_out = () if run["task"] in EMBEDDED else (*OF_THE_DATA, *NEARLY.get(run["task"], ()))
+        arrays = stored_predictions(source)
+        write_compact(target / COMPACT, {name: _short(name, array) for name, array in arrays.items() if name not in left_out})
         if (target / COMPACT).stat().st_size > MOST:
             (target / COMPACT).unlink()
+        write_intervals(source, target, finished_result(source), read_settings(source))
         if run["task"] in EMBEDDED and (source / MOST_WRONG).exists():
             shutil.copyfile(source / MOST_WRONG, target / MOST_WRONG)
         for here, there in ((source, target), (source.parent, target.parent)):  # of the run, and of ensembles that it is in
@@ -123,10 +125,7 @@ def read_predictions(folder: Path) -> dict[str, np.ndarray]:
     """The stored test predictions of a run, or of a kept one; empty where there are none."""
     if (folder / COMPACT).exists():
         return read_compact(folder / COMPACT)
-    if not (folder / PREDICTIONS).exists():
-        return {}
-    with np.load(folder / PREDICTIONS, allow_pickle=False) as arrays:
-        return dict(arrays)
+    return stored_predictions(folder)
 
 
 def readme_table(reference: Path = REFERENCE) -> str:
@@ -136,13 +135,14 @@ def readme_table(reference: Path = REFERENCE) -> str:
         members = load_runs(*paths)  # alone: without the columns of other experiments
         summary = summarize(members)
         cells, shown = cells_with_data(summary), shown_settings(summary)
+        runs = members[shown].to_dict("records")
         short = short_names(set(shown)) | {"data": "data"}
         metrics = [name for name in headline(summary) if name != "test/loss"]
         header = [*(short[key] for key in cells.columns), "runs", *metrics, "parameters", "training (s)", "device"]
         lines = [header, ["---"] * len(header)]
         for setting, row in zip(cells.to_numpy().tolist(), summary.to_dict("records"), strict=True):
             numbers = [with_spread(row, name) for name in metrics]
-            same = (members[shown].astype(str) == pd.Series({key: str(row[key]) for key in shown})).all(axis=1)
+            same = [all(value == row[key] or (pd.isna(value) and pd.isna(row[key])) for key, value in run.items()) for run in runs]
             devices = ", ".join(sorted(set(members.loc[same, "device"])))
             lines.append([*setting, str(row["n"]), *numbers, f"{row['params']:,.0f}", f"{row['train_seconds']:,.0f}", devices])
         parts.append(f"**{experiment}**\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines))

@@ -16,6 +16,8 @@ from scipy import stats
 
 Key = TypeVar("Key", int, str)  # a seed, or the name of a part
 
+Interval = tuple[float, float]  # lower and upper end
+
 LEVEL = 0.95
 DRAWS = 10_000
 FEWEST = 3  # values that an interval of their mean is made from
@@ -48,12 +50,12 @@ def mean_with_interval(values: Sequence[float], over: str = "seeds") -> Estimate
     return Estimate(mean, low, high, len(x), over)
 
 
-def over_samples(samples: int, score: Callable[[NDArray[np.intp]], float], draws: int = 1000) -> Estimate:
-    """The score of one run with its bootstrap interval over the test samples; ``score`` takes the rows that were drawn."""
+def over_samples(samples: int, scores: Callable[[NDArray[np.intp]], Mapping[str, float]], draws: int = 1000) -> dict[str, Interval]:
+    """The bootstrap intervals of one run's scores over the test samples; ``scores`` takes the rows that were drawn."""
     random = np.random.default_rng(0)
-    drawn = [score(random.integers(samples, size=samples)) for _ in range(draws)]
-    low, high = _percentiles(np.asarray(drawn))
-    return Estimate(score(np.arange(samples)), low, high, samples, "test samples")
+    drawn = [scores(random.integers(samples, size=samples)) for _ in range(draws)]
+    found = {name: [some.get(name, math.nan) for some in drawn] for name in drawn[0]}
+    return {name: _percentiles(np.asarray(values)) for name, values in found.items() if np.isfinite(values).any()}
 
 
 def paired_difference(first: Mapping[Key, float], second: Mapping[Key, float], over: str = "seeds") -> Estimate | None:
@@ -66,6 +68,6 @@ def _resampled(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.random.default_rng(0).choice(x, size=(DRAWS, len(x)))
 
 
-def _percentiles(drawn: NDArray[np.float64]) -> tuple[float, float]:
+def _percentiles(drawn: NDArray[np.float64]) -> Interval:
     low, high = np.nanpercentile(drawn, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
     return float(low), float(high)

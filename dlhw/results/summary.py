@@ -35,7 +35,7 @@ def summarize(frame: pd.DataFrame) -> pd.DataFrame:
     a value.
     """
     done = frame[frame["status"] == "finished"]
-    keys = ["experiment", "task", "model", *_telling(done)]
+    keys = ["experiment", "task", "model", *telling(done)]
     measured = [name for name in frame.columns.tolist() if name.startswith(tuple(f"{split}/" for split in SPLITS)) or name in MEASURED]
     groups = done.groupby(keys, dropna=False, sort=False)
     numbers = groups[measured].agg(["mean", "std", "count"])
@@ -44,7 +44,7 @@ def summarize(frame: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values(keys, key=lambda c: c if pd.api.types.is_numeric_dtype(c) else c.astype(str), ignore_index=True)
 
 
-def _telling(done: pd.DataFrame) -> list[str]:
+def telling(done: pd.DataFrame) -> list[str]:
     """The settings that tell the runs apart, without those that are the same wherever the model, the task or a ``_target_`` is the same."""
     settings = [
         key for key in done.columns.tolist() if key not in (*HEAD, *TAIL) and "/" not in key and done[key].nunique(dropna=False) > 1

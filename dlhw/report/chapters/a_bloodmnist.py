@@ -6,8 +6,9 @@ from typing import Any
 from dlhw import figures
 from dlhw.report.document import Figure
 from dlhw.report.plan import Curves, Discussion, Drawings, Experiment, Metric, Plan, Row
-from dlhw.report.quantities import SPIKE, mean
+from dlhw.report.quantities import SPIKE, mean, quantity
 from dlhw.report.runs import Record, select
+from dlhw.results.statistics import paired_difference
 from dlhw.run_folder import MOST_WRONG
 from dlhw.theory import double_softmax_floor
 
@@ -49,7 +50,7 @@ def curves(rows: Sequence[Row], classes: int) -> Curves:
     return Curves(
         "curves",
         "Training loss, validation accuracy and test accuracy over the epochs: mean over the seeds, band from the smallest to the "
-        "largest. Dashed: what a double softmax cannot go below.",
+        "largest. Black and dashed: what a double softmax cannot go below.",
         [("train/loss", "training loss (nats)"), ("val/acc", "validation accuracy (share)"), ("test/acc", "test accuracy (share)")],
         [row.id for row in rows],
         {f"log(1 + {classes - 1}/e)": double_softmax_floor(classes)},
@@ -72,15 +73,14 @@ def discussion(rows: Sequence[Row], classes: int) -> Discussion:
                 least = [min(record.curve("train/loss")) for record in runs]
                 lines.append(
                     f"{row.id} comes down to a training loss of {min(least):.3f} to {max(least):.3f}, {min(least) - floor:.3f} above the "
-                    f"floor at the nearest{_lost(runs, without)}."
+                    f"floor at the nearest{_changed('; the second softmax', runs, without)}."
                 )
         if plain and pooled:
             share = mean(pooled, {}, "params") / mean(plain, {}, "params")
             time = mean(pooled, {}, "train_seconds") / mean(plain, {}, "train_seconds")
-            gain = 100 * (mean(pooled, {}, "test/acc") - mean(plain, {}, "test/acc"))
             lines.append(
-                f"Max-pooling leaves {100 * share:.1f} % of the parameters and takes {100 * time:.0f} % of the training time. The test "
-                f"accuracy is {abs(gain):.1f} points {'higher' if gain > 0 else 'lower'}."
+                f"Max-pooling leaves {100 * share:.1f} % of the parameters and takes {100 * time:.0f} % of the training "
+                f"time{_changed('; it', pooled, plain)}."
             )
         if measured := [(row, runs) for row, runs in zip(rows, (plain, plain_twice, pooled, pooled_twice), strict=True) if runs]:
             counts = ", ".join(f"{row.id} {mean(runs, {}, 'spikes(test/acc)'):.1f}" for row, runs in measured)
@@ -95,11 +95,13 @@ def discussion(rows: Sequence[Row], classes: int) -> Discussion:
     return found
 
 
-def _lost(runs: Sequence[Record], without: Sequence[Record]) -> str:
-    if not without:
+def _changed(what: str, runs: Sequence[Record], without: Sequence[Record]) -> str:
+    """By how many points the test accuracy differs, with the paired interval over the seeds that both have; nothing without any."""
+    mine, others = ({record.seed: 100 * quantity(record, "test/acc") for record in members} for members in (runs, without))
+    if not (effect := paired_difference(mine, others)):
         return ""
-    lost = 100 * (mean(without, {}, "test/acc") - mean(runs, {}, "test/acc"))
-    return f", and loses {lost:.1f} points of test accuracy" if lost > 0 else f", and loses no test accuracy ({-lost:.1f} points higher)"
+    within = f" [{effect.low:+.1f}, {effect.high:+.1f}]" if effect.low is not None and effect.high is not None else ""
+    return f"{what} changes the test accuracy by {effect.mean:+.1f} points{within}"
 
 
 def drawings(rows: Sequence[Row], wrong: Row) -> Drawings:

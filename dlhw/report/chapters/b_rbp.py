@@ -163,7 +163,7 @@ PLAN = Plan(
         ),
         Row(
             "R6",
-            "Bi-LSTM, the course's setting, 10 of its 50 epochs",
+            "Bi-LSTM, the course's setting, but fewer epochs than its 50",
             COURSE_LSTM,
             {"val/spearman": [0.6485], "test/spearman": [0.671], "test/pearson": [0.814]},
             comparable=False,
@@ -212,8 +212,8 @@ PLAN = Plan(
         ),
         Curves(
             "single",
-            "Spearman over the epochs of three networks for one protein under our recipe: mean over the seeds, band from the smallest to "
-            "the largest. Their losses cannot be compared: the third is taught on normal scores.",
+            "Spearman over the epochs of the networks for one protein under our recipe: mean over the seeds, band from the smallest to "
+            "the largest. Their losses cannot be compared: the residual network is taught on normal scores.",
             SPEARMAN_ALONE,
             ["R5+", "R6+", "best"],
         ),

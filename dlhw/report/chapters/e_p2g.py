@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from dlhw.explain.views import ATTENTION, GIVEN, attention_figure
+from dlhw.report.build import estimate
 from dlhw.report.document import Figure, Table
 from dlhw.report.parts.texts import cer_by_length, confusions_table, errors_table, percent, texts_of, thirds
 from dlhw.report.parts.views import view_figure
 from dlhw.report.plan import Curves, Experiment, Metric, Plan, Row
-from dlhw.report.quantities import mean
+from dlhw.report.quantities import mean, quantity
 from dlhw.report.runs import Record, select
 
 NONE = {"experiment": "p2g/attention", "model.attention": "none"}
@@ -56,7 +57,7 @@ def tables(records: Sequence[Record]) -> list[Table]:
 
 def drawings(records: Sequence[Record]) -> list[Figure]:
     """Where networks look as they spell words that are of no data set."""
-    what = "where the network looks as it spells {} words, which are of no data set."
+    what = "where the network looks as it spells {} words, which are of no data set; white is 0, the darkest blue 1."
     return [
         figure
         for row in (R13, BEST_ROW)
@@ -78,6 +79,9 @@ def discussion(records: Sequence[Record]) -> list[str]:
             f"{percent(1 - attentive / plain, 0)} of what it was"
             + (f"; the dot product of states in the place of Bahdanau's small network gives {percent(dot)}." if dot > 0 else ".")
         )
+    lines += [
+        text for row in (R12, R13, R14) for metric in row.metrics or PLAN.metrics if (text := short_of_the_best(row, metric, records))
+    ]
     without, with_it = (texts_of(select(records, row.where)) for row in (R12, R13))
     if without[0] and with_it[0]:
         bounds = thirds(without)
@@ -112,6 +116,19 @@ def discussion(records: Sequence[Record]) -> list[str]:
                 f"{percent(mean_of(row, 'test/wer'))}."
             )
     return lines
+
+
+def short_of_the_best(row: Row, metric: Metric, records: Sequence[Record]) -> str:
+    """Where the best reported figure lies below the interval of ours: what it may be of; otherwise nothing."""
+    found, best = estimate(row, metric, records), min(row.reported.get(metric.quantity, [0.0]))
+    if found is None or found.low is None or best >= found.low:
+        return ""
+    seeds = sorted(quantity(record, metric.quantity) for record in select(records, row.where))
+    return (
+        f"The best group reports {best:.4f} for {row.id} ({metric.label}), less than the interval of our mean. That is one run, and the "
+        f"best of {len(row.reported[metric.quantity])}; our single runs go from {seeds[0]:.4f} to {seeds[-1]:.4f}, the groups' from "
+        f"{best:.4f} to {max(row.reported[metric.quantity]):.4f}."
+    )
 
 
 PLAN = Plan(

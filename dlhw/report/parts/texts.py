@@ -11,6 +11,7 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from dlhw.edit_distance import cer, confusions
+from dlhw.explain.views import letter
 from dlhw.report.document import Table
 from dlhw.report.plan import Plan, Row
 from dlhw.report.runs import Record, select
@@ -129,10 +130,3 @@ def confusions_table(plan: Plan, rows: Sequence[Row], records: Sequence[Record],
 def percent(share: float, digits: int = 1) -> str:
     """``12.3 %``."""
     return f"{100 * share:.{digits}f} %"
-
-
-def letter(character: str) -> str:
-    """A letter as it can be printed by any font; of rare ones the code point."""
-    if character in ("", " "):
-        return "(space)" if character else "(nothing)"
-    return character if character.isprintable() and ord(character) < 0x250 else f"U+{ord(character):04X}"
