@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 
 from dlhw.launch import let_idle_threads_sleep
 
-IMPORTED = ["dlhw.training", "dlhw.decode", "dlhw.explain.command"]  # by the server, with all that they import
+IMPORTED = ["dlhw.training", "dlhw.explain.command"]  # by the server, with all that they import; no program, which would be run twice
 
 
 class Command:
