@@ -24,7 +24,7 @@ demo: $(READY)  ## train on handwritten digits, sweep pooling and softmax, write
 	@$(PY) -m dlhw.report.page outputs/digits/softmax
 
 test: $(READY)  ## run the tests but the slow ones
-	$(PY) -m pytest -m "not slow" -q -n auto --maxprocesses 4 --dist loadfile
+	$(PY) -m pytest -m "not slow" -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(READY)  ## run the slow tests only
 	$(PY) -m pytest -m slow -q

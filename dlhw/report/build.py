@@ -155,14 +155,15 @@ def claims_table(plan: Plan, verdicts: Sequence[Verdict]) -> Table:
     for verdict in verdicts:
         claim = verdict.claim
         outcome = f"{verdict.outcome} ({verdict.why})" if verdict.outcome == "undecided" else verdict.outcome
-        digits = 3 if claim.ratio else 4
+        digits = 3 if claim.ratio else 0 if claim.quantity == "params" else 4
+        effect = shown(verdict.effect, digits, NOT_RUN if verdict.why == NOT_RUN else "-")
         rows.append(
             [
                 claim.id + " +" * (claim.source == "ours"),
                 claim.text,
                 outcome,
                 claim.quantity,
-                shown(verdict.effect, digits),
+                effect,
                 _matters(claim),
                 f"{_counted(verdict)}, {verdict.data}" if verdict.effect else verdict.data,
             ]

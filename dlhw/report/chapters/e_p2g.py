@@ -121,7 +121,7 @@ def discussion(records: Sequence[Record]) -> list[str]:
 def short_of_the_best(row: Row, metric: Metric, records: Sequence[Record]) -> str:
     """Where the best reported figure lies below the interval of ours: what it may be of; otherwise nothing."""
     found, best = estimate(row, metric, records), min(row.reported.get(metric.quantity, [0.0]))
-    if found is None or found.low is None or best >= found.low:
+    if found is None or found.low is None or found.over != "seeds" or best >= found.low:
         return ""
     seeds = sorted(quantity(record, metric.quantity) for record in select(records, row.where))
     return (
