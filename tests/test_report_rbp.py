@@ -180,7 +180,7 @@ def test_the_chapter_is_whole_with_a_part_of_its_runs() -> None:
     assert by_row["R8", "Spearman"][4] == "0.8000" and by_row["many", "Spearman"][4] == "0.3000"
     assert not [row for row in tables["rbp-more"].rows if row[0] == "R8 nearest"]  # it would show the dual encoder's validation
     verdicts = {row[0].removesuffix(" +"): row for row in tables["rbp-claims"].rows}
-    assert verdicts["B14"][4] == "0.0250" and verdicts["B14"][2].startswith("undecided (2 parts")
+    assert verdicts["B14"][5] == "0.0250" and verdicts["B14"][2].startswith("undecided (2 parts")
     assert many("rbp_multi")["experiment"] == "rbp_multi/rbp_multi" and "rbp-proteins" in tables
     assert by_row["many", "Pearson of normal scores"][4] == "0.5000" and by_row["R5", "Pearson"][4] == "0.5000"
 

@@ -163,12 +163,12 @@ def claims_table(plan: Plan, verdicts: Sequence[Verdict]) -> Table:
                 claim.text,
                 outcome,
                 claim.quantity,
+                f"{_counted(verdict)}, {verdict.data}" if verdict.effect else verdict.data,
                 effect,
                 _matters(claim),
-                f"{_counted(verdict)}, {verdict.data}" if verdict.effect else verdict.data,
             ]
         )
-    columns = ["claim", "what it says", "verdict", "quantity", "effect", "matters from", "n, data"]
+    columns = ["claim", "what it says", "verdict", "quantity", "n, data", "effect", "matters from"]
     notes = [
         "Effect: the first setting minus the second over the n common seeds, or parts (proteins, each the mean over its seeds; the "
         "interval then says nothing of how another training would turn out), as a share of the second where what matters is one; of a "
@@ -181,9 +181,9 @@ def claims_table(plan: Plan, verdicts: Sequence[Verdict]) -> Table:
         f"{plan.title}: what is claimed, and what the runs say.",
         columns,
         rows,
-        4,
+        5,
         notes,
-        wide=[1, 1, 1, 1, 2, 2, 3, 3],
+        wide=[1, 1, 1, 1, 1, 2, 2, 3, 3, 4, 4],
     )
 
 

@@ -80,7 +80,7 @@ def scales(records: Sequence[Record]) -> str:
     return (
         "Some systems are taught normal scores of the intensities. Their losses and their Pearson correlations are of these, and cannot be "
         "compared with those of intensities; Spearman's correlation, which knows the order alone, can. A loss gap is on the scale of the "
-        "row's own loss, and the epochs to 0.70 are one more than were trained where it is never passed."
+        "row's own loss."
     )
 
 
