@@ -86,10 +86,10 @@ def explain(options: Options) -> None:
 
 def pictures_figure(pictures: Sequence[NDArray[np.uint8]], captions: Sequence[str]) -> Figure:
     """Lines below each other, each with its name, what stands on it and what was read."""
-    figure = Figure(figsize=(9.0, 1.2 * len(pictures)), layout="constrained")
+    figure = Figure(figsize=(7.0, 1.3 * len(pictures)), layout="constrained")
     for axis, picture, caption in zip(figure.subplots(len(pictures), 1, squeeze=False)[:, 0], pictures, captions, strict=True):
         axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
-        axis.set_title(caption, fontsize=7, loc="left", parse_math=False)
+        axis.set_title(caption, fontsize=8, loc="left", parse_math=False)
         axis.axis("off")
     return figure
 

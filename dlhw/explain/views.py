@@ -79,7 +79,8 @@ def attention_figure(views: Sequence[View]) -> Figure:
     """One matrix a word: a row is a letter of the answer, a column a phone, dark where the network looked."""
     columns = min(4, len(views))
     rows = -(-len(views) // columns)
-    figure = Figure(figsize=(3.0 * columns, 3.0 * rows), layout="constrained")
+    side = max(1.8, 0.15 * max(max(len(view.rows), len(view.columns)) for view in views) + 0.4)  # inches: room for the letters
+    figure = Figure(figsize=(side * columns, side * rows + 0.3), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
     for axis, view in zip(axes, views, strict=False):
         axis.imshow(view.weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
@@ -88,7 +89,7 @@ def attention_figure(views: Sequence[View]) -> Figure:
         axis.tick_params(length=0, labelsize=8)
     for axis in axes[len(views) :]:
         axis.axis("off")
-    figure.suptitle("Attention: rows are the letters written (- the end), columns the phones", fontsize=11)
+    figure.suptitle("Attention: rows are the letters written (- the end), columns the phones", fontsize=10)
     return figure
 
 
