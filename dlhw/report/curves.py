@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, contextmanager
 from html import escape
 from io import StringIO
 from pathlib import Path
-from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
@@ -81,7 +80,7 @@ def _draw(axes: Axes, settings: Mapping[str, Curves], ylabel: str, floors: Mappi
         axes.set_ylim(min(low, level - 0.1 * (high - low)), high)  # room for the words, below the line, where no curve is
         axes.annotate(text, (1, level), (-4, -3), xycoords=("axes fraction", "data"), textcoords="offset points", va="top", ha="right")
     axes.set_xlabel("epoch")
-    axes.set_ylabel(fill(ylabel, 22))  # no longer than the axis
+    axes.set_ylabel(ylabel if len(ylabel) < 22 else ylabel.replace(" (", "\n("))  # no longer than the axis
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
