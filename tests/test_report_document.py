@@ -9,6 +9,7 @@ import pytest
 from harness import composed
 
 from dlhw.config import bind, check
+from dlhw.errors import Stopped
 from dlhw.report import run_missing
 from dlhw.report.build import build, placed, shown
 from dlhw.report.chapters import plans
@@ -199,10 +200,10 @@ def test_what_follows_an_experiment_is_run_once_and_again_when_its_runs_have_cha
     class Pretended:
         def __init__(self, module: str, arguments: list[str]) -> None:
             started.append([module, *arguments])
-            self.fails = module == "dlhw.explain" and len(started) == 2
+            self.ends = 1 if module == "dlhw.explain" and len(started) == 2 else 143 if len(started) == 6 else 0
 
         def status(self) -> int:
-            return int(self.fails)
+            return self.ends
 
     monkeypatch.setattr(run_missing, "Command", Pretended)
     assert run_then(experiment, tmp_path, Path("data")) == [] == started  # nothing has been trained
@@ -218,3 +219,7 @@ def test_what_follows_an_experiment_is_run_once_and_again_when_its_runs_have_cha
     run_then(experiment, tmp_path, Path("data"))
     run_then(experiment, tmp_path, Path("data"))
     assert started[3:] == [decode, explain]
+    (tmp_path / "seed-0" / "result.json").write_text("trained once more")
+    with pytest.raises(Stopped):  # by a signal: no failure, after which the others would be run
+        run_then(experiment, tmp_path, Path("data"))
+    assert started[5:] == [decode]

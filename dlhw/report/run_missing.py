@@ -32,7 +32,7 @@ def run_all(experiments: Sequence[Experiment], output_root: Path, data_root: Pat
     do not stop the others.
 
     Raises:
-        KeyboardInterrupt, Stopped: a run was stopped by Ctrl-C or SIGTERM, and so is the rest.
+        KeyboardInterrupt, Stopped: a run, or what follows it, was stopped by Ctrl-C or SIGTERM, and so is the rest.
     """
     if quick:
         experiments = [short for experiment in experiments if (short := shortened(experiment, data_root))]
@@ -56,10 +56,7 @@ def run_all(experiments: Sequence[Experiment], output_root: Path, data_root: Pat
             left = each * (count - ended) + (fmean(known) if known else 0.0) * (total - done - count)
             print(f"run {done + ended} of {total}: {line.split()[0].rstrip(',')}, about {_minutes(left)} left", flush=True)
         status = command.status()
-        if status == 128 + signal.SIGINT:
-            raise KeyboardInterrupt
-        if status == 128 + signal.SIGTERM:
-            raise Stopped(signal.SIGTERM, "stopped by SIGTERM")
+        _go_on_unless_stopped(status)
         if status:
             failed.append(" ".join(["train.py -m", *experiment.overrides]))
         if trained:
@@ -86,12 +83,21 @@ def run_then(experiment: Experiment, folder: Path, data_root: Path) -> list[str]
         command = " ".join([module, *given])
         if done.get(command) == state:
             continue
-        if Command(module, given).status():
+        status = Command(module, given).status()
+        _go_on_unless_stopped(status)
+        if status:
             failed.append(command)
         else:
             done[command] = state
             write_text(noted, json.dumps(done, indent=2) + "\n")
     return failed
+
+
+def _go_on_unless_stopped(status: int) -> None:
+    if status == 128 + signal.SIGINT:
+        raise KeyboardInterrupt
+    if status == 128 + signal.SIGTERM:
+        raise Stopped(signal.SIGTERM, "stopped by SIGTERM")
 
 
 def shortened(experiment: Experiment, data_root: Path) -> Experiment | None:

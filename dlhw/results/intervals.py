@@ -32,7 +32,7 @@ def intervals(
     if only and only not in scores(np.arange(samples)):
         return {}
     found = over_samples(samples, scores, DRAWS)
-    return {only: found[only]} if only else found
+    return {name: ends for name, ends in found.items() if only in (None, name)}
 
 
 def stored_predictions(folder: Path, decoder: str = "") -> dict[str, NDArray[Any]]:
