@@ -31,15 +31,17 @@ def compact(classes: Tensor) -> Tensor:
 
 
 class _Beam(NamedTuple):
-    """W prefixes of each line; dead ones have probability 0 and a hash that no prefix has. All (B, W)."""
+    """W prefixes of each line; dead ones have probability 0 and a hash that no prefix has. All (B, W).
+
+    Log-probabilities contain what the language model and the bonus give to the prefix.
+    """
 
     blank: Tensor  # log-probability of all paths to the prefix that end in a blank
     symbol: Tensor  # the same of those that end in its last symbol
-    language: Tensor  # weighted log-probability by the language model, and the bonus of the symbols
-    state: Tensor  # of the language model
     last: Tensor  # class of the last symbol, 0 of the empty prefix
     hash: Tensor
     parent: Tensor  # hash of the prefix without its last symbol
+    state: Tensor  # of the language model
 
 
 def prefix_beam(
@@ -59,23 +61,24 @@ def prefix_beam(
     """
     b, steps, _ = log_probs.shape
     device = log_probs.device
+    # Beyond its end a line goes on with certain blanks, which change nothing.
+    over = torch.arange(steps, device=device)[None] >= lengths[:, None]
+    frames = log_probs.masked_fill(over[:, :, None], NEVER)
+    frames[:, :, 0].masked_fill_(over, 0)
     dead = -2 - torch.arange(width, device=device).expand(b, width)
     never = log_probs.new_full((b, width), NEVER)
     start = never.clone()
     start[:, 0] = 0
     empty = torch.zeros_like(dead)
     alive = start == 0
-    beam = _Beam(start, never, torch.zeros_like(never), empty, empty, torch.where(alive, 1, dead), torch.where(alive, -1, dead))
+    beam = _Beam(start, never, empty, torch.where(alive, 1, dead), torch.where(alive, -1, dead), empty)
     came_from: list[Tensor] = []
     wrote: list[Tensor] = []
-    stays = torch.arange(width, device=device).expand(b, width)
-    for step in range(steps):
-        new, source, symbol = _step(beam, log_probs[:, step], dead, model, weight, bonus)
-        going = (step < lengths)[:, None]
-        beam = _Beam(*(torch.where(going, after, before) for after, before in zip(new, beam, strict=True)))
-        came_from.append(torch.where(going, source, stays))
-        wrote.append(torch.where(going, symbol, 0))
-    scores = torch.logaddexp(beam.blank, beam.symbol) + beam.language
+    for frame in frames.unbind(1):
+        beam, source, symbol = _step(beam, frame, dead, model, weight, bonus)
+        came_from.append(source)
+        wrote.append(symbol)
+    scores = torch.logaddexp(beam.blank, beam.symbol)
     if model is not None:
         scores = scores + weight * model.log_probs[beam.state, END]
     scores, place = scores.topk(min(n, width), dim=1)
@@ -91,38 +94,34 @@ def _step(beam: _Beam, frame: Tensor, dead: Tensor, model: NGram | None, weight:
     """One step: the new beam, the place in the old one that each comes from, the symbol it has written or 0. ``frame`` is (B, K)."""
     width, k = beam.last.shape[1], frame.shape[1]
     total = torch.logaddexp(beam.blank, beam.symbol)
-    blank = total + frame[:, :1]
-    symbol = beam.symbol + frame.gather(1, beam.last)
+    again = frame.gather(1, beam.last)
+    blank, symbol = total + frame[:, :1], beam.symbol + again
     longer = total[:, :, None] + frame[:, None, :]  # (B, W, K): the prefix and one more symbol
-    twin = beam.blank + frame.gather(1, beam.last)  # the same symbol again needs a blank between
-    longer = longer.scatter(2, beam.last[:, :, None], twin[:, :, None])
-    longer[:, :, 0] = NEVER
+    longer.scatter_(2, beam.last[:, :, None], (beam.blank + again)[:, :, None])  # the same symbol again needs a blank between
+    if model is not None:
+        longer += weight * model.log_probs[beam.state]
+    if bonus:
+        longer += bonus
     # A prefix that is in the beam already takes the paths of its extended parent.
     line, child, parent = (beam.parent[:, :, None] == beam.hash[:, None, :]).nonzero(as_tuple=True)
     last = beam.last[line, child]
     symbol[line, child] = torch.logaddexp(symbol[line, child], longer[line, parent, last])
     longer[line, parent, last] = NEVER
-    kept = torch.logaddexp(blank, symbol) + beam.language
-    ranked = longer + (beam.language[:, :, None] + bonus)
+    longer[:, :, 0] = torch.logaddexp(blank, symbol)  # class 0 is no symbol more: the prefix stays
+    scores, chosen = longer.flatten(1).topk(width, dim=1)
+    longer[:, :, 0] = symbol
+    source, wrote = chosen // k, chosen % k
+    stays, alive = wrote == 0, scores > NEVER
+    before, parents, state = (value.gather(1, source) for value in (beam.hash, beam.parent, beam.state))
     if model is not None:
-        ranked = ranked + weight * model.log_probs[beam.state]
-    scores, chosen = torch.cat([kept, ranked.flatten(1)], dim=1).topk(width, dim=1)
-    stays, alive = chosen < width, scores > NEVER
-    flat = (chosen - width).clamp(min=0)
-    source = torch.where(stays, chosen, flat // k)
-    wrote = torch.where(stays, 0, flat % k)
-    old = _Beam(*(value.gather(1, source) for value in beam._replace(blank=blank, symbol=symbol)))
-    language, state = old.language + bonus, old.state  # of what has got one more symbol
-    if model is not None:
-        language, state = language + weight * model.log_probs[state, wrote], model.next[state, wrote].long()
+        state = torch.where(stays, state, model.next[state, wrote].long())
     new = _Beam(
-        blank=torch.where(stays, old.blank, NEVER),
-        symbol=torch.where(stays, old.symbol, longer.flatten(1).gather(1, flat)),
-        language=torch.where(stays, old.language, language),
-        state=torch.where(stays, old.state, state),
-        last=torch.where(stays, old.last, wrote),
-        hash=torch.where(alive, torch.where(stays, old.hash, old.hash * _FACTOR + wrote), dead),
-        parent=torch.where(alive, torch.where(stays, old.parent, old.hash), dead - dead.shape[1]),
+        blank=torch.where(stays, blank.gather(1, source), NEVER),
+        symbol=longer.flatten(1).gather(1, chosen),
+        last=torch.where(stays, beam.last.gather(1, source), wrote),
+        hash=torch.where(alive, torch.where(stays, before, before * _FACTOR + wrote), dead),
+        parent=torch.where(alive, torch.where(stays, parents, before), dead - width),
+        state=state,
     )
     return new, source, wrote
 
