@@ -23,6 +23,7 @@ class Muon(Optimizer):
         momentum: of Muon, with Nesterov's correction.
         rest: learning rate of AdamW as a multiple of ``lr``.
         betas, eps: of AdamW.
+        fused: whether AdamW's update is one kernel.
     """
 
     def __init__(
@@ -35,9 +36,11 @@ class Muon(Optimizer):
         rest: float = 0.1,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
+        fused: bool = False,
     ) -> None:
         params = list(params)
-        defaults = {"lr": lr, "rest": rest, "momentum": momentum, "weight_decay": weight_decay, "betas": tuple(betas), "eps": eps}
+        of_adamw = {"weight_decay": weight_decay, "betas": tuple(betas), "eps": eps, "fused": fused}
+        defaults = {"lr": lr, "rest": rest, "momentum": momentum, **of_adamw}
         filters = [p for p in params if p.ndim > 2]
         others = [p for p in params if p.ndim <= 2]
         groups = [{"params": filters, "muon": True}, {"params": others, "muon": False}]
@@ -71,7 +74,8 @@ class Muon(Optimizer):
     def _adamw(self, weights: list[Tensor], group: dict[str, Any]) -> None:
         for p in weights:
             if not self.state[p]:
-                step = torch.tensor(0.0, dtype=torch.float32)  # whatever the default type is: bfloat16 counts to 256 only
+                place = p.device if group["fused"] else "cpu"  # where each kind of update wants it
+                step = torch.zeros((), dtype=torch.float32, device=place)  # whatever the default type is: bfloat16 counts to 256 only
                 self.state[p] |= {"step": step, "exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)}
         states = [self.state[p] for p in weights]
         beta1, beta2 = group["betas"]
@@ -82,7 +86,8 @@ class Muon(Optimizer):
             [state["exp_avg_sq"] for state in states],
             [],
             [state["step"] for state in states],
-            foreach=True,
+            foreach=not group["fused"],
+            fused=group["fused"],
             amsgrad=False,
             beta1=beta1,
             beta2=beta2,

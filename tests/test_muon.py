@@ -95,10 +95,12 @@ def test_filters_of_zeros_are_trained():
 
 
 @pytest.mark.parametrize("default", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
-def test_all_else_is_updated_as_by_torchs_adamw(default):
+@pytest.mark.parametrize("fused", [False, True], ids=["foreach", "fused"])
+def test_all_else_is_updated_as_by_torchs_adamw(default, fused):
     ours, theirs = network(), network()
-    muon = Muon(ours.parameters(), lr=0.06, rest=0.5, weight_decay=0.1, betas=(0.8, 0.998), eps=1e-6)
-    adamw = torch.optim.AdamW([p for p in theirs.parameters() if not is_filter(p)], lr=0.03, weight_decay=0.1, betas=(0.8, 0.998), eps=1e-6)
+    muon = Muon(ours.parameters(), lr=0.06, rest=0.5, weight_decay=0.1, betas=(0.8, 0.998), eps=1e-6, fused=fused)
+    rest = [p for p in theirs.parameters() if not is_filter(p)]
+    adamw = torch.optim.AdamW(rest, lr=0.03, weight_decay=0.1, betas=(0.8, 0.998), eps=1e-6, fused=fused)
     torch.set_default_dtype(default)  # as in a training with bf16-true, where a count of steps must not be rounded
     try:
         got, expected = (stepped(net, optimizer, range(300)) for net, optimizer in ((ours, muon), (theirs, adamw)))
@@ -117,9 +119,10 @@ def test_the_learning_rate_of_a_schedule_reaches_both():
         assert torch.equal(a, b)
 
 
-def test_a_saved_state_goes_on_bit_for_bit():
+@pytest.mark.parametrize("fused", [False, True], ids=["foreach", "fused"])
+def test_a_saved_state_goes_on_bit_for_bit(fused):
     net, copy = network(), network()
-    optimizer = Muon(net.parameters(), lr=0.02, weight_decay=0.01)
+    optimizer = Muon(net.parameters(), lr=0.02, weight_decay=0.01, fused=fused)
     stepped(net, optimizer, range(3))
     file = io.BytesIO()
     torch.save({"net": net.state_dict(), "optimizer": optimizer.state_dict()}, file)
@@ -127,7 +130,7 @@ def test_a_saved_state_goes_on_bit_for_bit():
     file.seek(0)
     saved = torch.load(file, weights_only=True)
     copy.load_state_dict(saved["net"])
-    resumed = Muon(copy.parameters(), lr=0.7)
+    resumed = Muon(copy.parameters(), lr=0.7, fused=fused)
     resumed.load_state_dict(saved["optimizer"])
     for a, b in zip(whole, stepped(copy, resumed, range(3, 6)), strict=True):
         assert torch.equal(a, b)
