@@ -165,7 +165,7 @@ def each(folders: Sequence[Path], given: Mapping[str, Any], options: argparse.Na
         metrics, predictions = decoded(run, data[key], options.split, settings, run.task.evaluated)
         name = named(settings, own, options.split, head_of(run.task.net).used(settings))
         write(folder / DECODED, name, {"decode": asdict(settings), options.split: metrics}, predictions)
-        print(folder, shown(metrics), flush=True)
+        print(f"{folder} {name}:", shown(metrics), flush=True)
         yield folder, metrics
 
 
@@ -185,7 +185,7 @@ def together(folders: Sequence[Path], given: Mapping[str, Any], options: argpars
     result = {"ensemble": members, "decode": asdict(settings), options.split: metrics}
     name = named(settings, own, options.split, head_of(first.task.net).used(settings))
     write(folders[0].parent / DECODED, f"{ensemble_name(folders)}_{name}", result, predictions)
-    print(f"ensemble of {len(runs)}:", shown(metrics))
+    print(f"ensemble of {len(runs)} {name}:", shown(metrics))
 
 
 def ensemble_name(folders: Sequence[Path]) -> str:

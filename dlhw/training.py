@@ -28,10 +28,13 @@ from dlhw.optimization import Optimization
 from dlhw.result import finish_result, recorded
 from dlhw.run_folder import BEST, LAST
 from dlhw.run_logger import write_outcome
+from dlhw.specs import spec_to_dict
 from dlhw.tasks.supervised import SupervisedTask
 from dlhw.trainer import build_trainer, single_device
 
 log = logging.getLogger(__name__)
+
+NAMED = {"classes": "classes", "proteins": "proteins", "source": "symbols", "target": "letters"}  # what the rows of a layer may stand for
 
 
 def train(cfg: DictConfig, experiment: str, folder: Path, resume: bool) -> None:
@@ -169,7 +172,8 @@ def warm_start(task: SupervisedTask, source: Path) -> None:
     """
     if not (source / BEST).exists():
         raise UserError(f"warm_start={source}: there is no {BEST} in it; the folder of a run is right")
-    there = load_checkpoint(source / BEST)["state_dict"]
+    checkpoint = load_checkpoint(source / BEST)
+    there = checkpoint["state_dict"]
     there |= {name.replace("average.module", "net", 1): value for name, value in there.items() if name.startswith("average.module.")}
     here = task.state_dict()
     fitting = {name: value for name, value in there.items() if name in here and here[name].shape == value.shape}
@@ -179,6 +183,9 @@ def warm_start(task: SupervisedTask, source: Path) -> None:
     log.info(
         "warm start: %d of %d weights from %s; new: %s", len(fitting), len(here), source, ", ".join(here.keys() - fitting.keys()) or "none"
     )
+    theirs, ours = checkpoint["spec"], spec_to_dict(task.spec)
+    if others := [what for name, what in NAMED.items() if name in ours and list(ours[name]) != list(theirs.get(name, ()))]:
+        log.warning("%s knows other %s: weights of layers that have kept their shape stood for those", source, " and ".join(others))
 
 
 def score(cfg: DictConfig, experiment: str, folder: Path, trainer: L.Trainer, task: SupervisedTask, data: ArrayData) -> None:

@@ -101,7 +101,7 @@ def test_pictures_without_a_transcript_are_counted(folder, tmp_path, caplog):
 
 
 def test_pairs_of_picture_and_transcript(tmp_path):
-    for number, ending in enumerate((".png", ".nrm.png", ".bin.png", ".jpg") * 3):
+    for number, ending in enumerate((".png", ".nrm.png", ".bin.png", ".webp") * 3):
         draw(tmp_path / f"book{number % 2}" / f"{number:04}{ending}")
         (tmp_path / f"book{number % 2}" / f"{number:04}.gt.txt").write_text(f"Zeile {number}\r\n", encoding="utf-8-sig")
     data = read(tmp_path)
@@ -140,6 +140,30 @@ def test_whole_groups_are_held_out(folder):
     assert held_out["train"].names == ("a/0.png", "a/1.png", "c/0.png", "c/1.png")  # their test lines are left out
     by_line = read(folder, split="line", test_groups=["b"], val_share=0.25).splits
     assert set(by_line["test"].groups) == {"b"} and len(by_line["val"].names) == 2 and len(by_line["train"].names) == 6
+
+
+def test_validation_is_cut_off_the_training_lines_of_a_table_without_any(folder):
+    for _ in range(3):
+        edit(folder, "\tval\t", "\ttrain\t")
+    splits = read(folder, val_share=0.3).splits
+    assert [len(splits[name].names) for name in ("train", "val", "test")] == [6, 3, 3]
+    assert {name[-5] for name in splits["test"].names} == {"3"}  # what the table says
+    assert read(folder, val_share=0.3, split_seed=1).splits["val"].names != splits["val"].names
+    for _ in range(3):
+        edit(folder, "\ttest\t", "\ttrain\t")
+    with pytest.raises(UserError, match=r"no row of the table is for the split test; some are needed, or task\.data\.split=line"):
+        read(folder)
+    assert len(read(folder, test_groups="b").splits["test"].names) == 4  # one group needs no list
+
+
+def test_a_book_is_one_group_however_its_folder_is_written(folder):
+    edit(folder, "a/1.png", "./a/1.png")
+    edit(folder, "b/1.png", "c/../b/1.png")
+    assert set(read(folder).splits["train"].groups) == {"a", "b", "c"}
+    edit(folder, "path\tsplit\ttext", "path\tgroup\ttext")
+    edit(folder, "c/3.png\ttest", "c/3.png\t")
+    with pytest.raises(UserError, match=r"labels\.tsv, row 13: the group is empty"):
+        read(folder)
 
 
 def test_one_unicode_form_on_both_sides(folder):

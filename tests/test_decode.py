@@ -63,6 +63,7 @@ def test_settings_that_count_are_taken() -> None:
     check(CTC(), Decode(max_symbols=150))  # which a task sets for all of its networks
     check(CTC(), Decode(method="beam", lm_weight=0.2, lm_order=3, symbol_bonus=0.1, width=20, k=1))
     check(Autoregressive(), Decode(method="nucleus", validation="beam", p=0.9, seed=1, width=5, length_power=1.0))
+    check(Autoregressive(), Decode(method="greedy", length_power=1.0))  # of a recipe for a beam
     check_given(CTC(), Decode(method="greedy", max_symbols=150, width=20), ["method"])  # the run's own setting of another method
     with pytest.raises(UserError, match="max_symbols=150 would do nothing"):
         check_given(CTC(), Decode(max_symbols=150), ["max_symbols"])

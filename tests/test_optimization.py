@@ -1,6 +1,7 @@
 """What an update does to the weights, against loops and tables written by hand."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,15 @@ def test_warm_start_where_a_part_fits(source: Path) -> None:
     taken = {name for name in after if not torch.equal(after[name], before[name])}
     assert taken == {"net.features.0.weight", "net.features.0.bias", "net.classifier.2.bias"}
     assert all(torch.equal(after[name], there[name]) for name in taken)
+
+
+def test_warm_start_tells_where_names_are_others(source: Path, caplog: pytest.LogCaptureFixture) -> None:
+    task = build(composed(*FP32, *NETWORK))[1]
+    warm_start(task, source)
+    assert "knows other" not in caplog.text
+    task.spec = replace(task.spec, classes=task.spec.classes[::-1])
+    warm_start(task, source)
+    assert f"{source} knows other classes: weights of layers that have kept their shape stood for those" in caplog.text
 
 
 def test_warm_start_where_nothing_fits(source: Path) -> None:

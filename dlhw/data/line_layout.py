@@ -18,7 +18,9 @@ QUOTED = re.compile(r'"(?=.*"")(?:[^"]|"")*"')  # as programs write a field that
 TABLE, TRANSCRIPT = "labels.tsv", ".gt.txt"
 # What stands between the name of a transcript and that of its picture; OCRopus writes the long ones.
 PICTURES = tuple(
-    f"{kind}{ending}" for kind in ("", ".nrm", ".bin", ".dew") for ending in (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+    f"{kind}{ending}"
+    for kind in ("", ".nrm", ".bin", ".dew")
+    for ending in (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".jp2", ".pgm", ".ppm")
 )
 RIGHT = f"a {TABLE} with the columns path, text and, if you like, split and group, or pairs NAME.png and NAME{TRANSCRIPT} are right"
 
@@ -87,7 +89,10 @@ def _of_table(files: Files, name: str, normalization: str) -> list[Line]:
         split = said.get("split", "")
         if "split" in said and split not in SPLITS:
             raise UserError(f"{where}: split {split or '(empty)'} is not one of {', '.join(SPLITS)}")
-        lines.append(Line(path, normalized(said["text"], normalization).strip(), said.get("group", dirname(said["path"])), where, split))
+        group = said.get("group", dirname(normpath(said["path"])))
+        if "group" in said and not group.strip():
+            raise UserError(f"{where}: the group is empty; a book's name is right, or no column group")
+        lines.append(Line(path, normalized(said["text"], normalization).strip(), group, where, split))
     if not lines:
         raise UserError(f"{place} has no rows below its head; one for each picture is right")
     return lines
@@ -123,42 +128,62 @@ def _text(raw: bytes, where: str) -> str:
         raise UserError(f"{where}: not UTF-8 at byte {error.start + 1} of the row; save the file in UTF-8") from None
 
 
+def way_to_split(split: str, lines: Sequence[Line], source: str) -> str:
+    """``column``, ``line`` or ``group``; ``auto`` is ``column`` where the lines have their splits, else ``line``.
+
+    Raises:
+        UserError: ``column`` for lines without splits.
+    """
+    chosen = split if split != "auto" else "column" if lines[0].split else "line"
+    if chosen == "column" and not lines[0].split:
+        raise UserError(f"task.data.split=column: the lines of {source} come without splits; split=line or split=group cuts at random")
+    return chosen
+
+
 def split_lines(
-    lines: Sequence[Line], split: str, shares: dict[str, float], seed: int, test_groups: Sequence[str], source: str
+    lines: Sequence[Line], way: str, shares: dict[str, float], seed: int, test_groups: Sequence[str], source: str
 ) -> dict[str, list[Line]]:
     """The lines of each split.
 
     Args:
-        split: ``column`` takes the splits that the table says; ``line`` cuts single lines, ``group`` whole groups at random;
-            ``auto`` is ``column`` where there is one, else ``line``.
+        way: ``column`` takes the splits that the table says, and cuts single lines off the training split where it says none for
+            validation; ``line`` cuts single lines, ``group`` whole groups at random.
         shares: ``val`` and ``test`` -> share of the lines or groups, at least one.
         seed: of the cut, which depends on it and on the paths alone.
         test_groups: all lines of these groups are the test split, and what else would be in it is left out.
         source: folder, for messages.
 
     Raises:
-        UserError: no column of splits, no such group, a split without lines.
+        UserError: no such group, a split without lines.
     """
-    chosen = split if split != "auto" else "column" if lines[0].split else "line"
-    if chosen == "column" and not lines[0].split:
-        raise UserError(f"task.data.split=column: the lines of {source} come without splits; split=line or split=group cuts at random")
     groups = sorted({line.group for line in lines})
     if unknown := sorted(set(test_groups) - set(groups)):
         raise UserError(f"task.data.test_groups: {', '.join(unknown)} is no group of {source}; they are {', '.join(groups)}")
     rest = [line for line in lines if line.group not in test_groups]
-    if chosen != "column":
-        wanted = {name: share for name, share in shares.items() if not (test_groups and name == "test")}
-        units = sorted({line.group if chosen == "group" else line.path for line in rest}, key=lambda unit: derive("split", seed, unit))
-        of: dict[str, str] = {}
-        for name, share in wanted.items():
-            left = [unit for unit in units if unit not in of]
-            of |= dict.fromkeys(left[: max(1, round(len(units) * share))], name)
-        rest = [replace(line, split=of.get(line.group if chosen == "group" else line.path, "train")) for line in rest]
+    wanted = {name: share for name, share in shares.items() if not (test_groups and name == "test")}
+    if way == "column":
+        wanted = {} if any(line.split == "val" for line in rest) else {"val": shares["val"]}
+    units = sorted(
+        {_unit(line, way) for line in rest if way != "column" or line.split == "train"}, key=lambda unit: derive("split", seed, unit)
+    )
+    of: dict[str, str] = {}
+    for name, share in wanted.items():
+        left = [unit for unit in units if unit not in of]
+        of |= dict.fromkeys(left[: max(1, round(len(units) * share))], name)
+    rest = [replace(line, split=of.get(_unit(line, way), line.split if way == "column" else "train")) for line in rest]
     found = {name: [line for line in rest if line.split == name] for name in SPLITS}
     if test_groups:
         found["test"] = [line for line in lines if line.group in test_groups]
     for name, members in found.items():
         if not members:
-            what = f"{len(groups)} groups" if chosen == "group" else f"{len(lines)} lines"
-            raise UserError(f"{source}: no line is left for the split {name} of {what} (task.data.split={chosen}); more of them are needed")
+            if way == "column" and not any(line.split == name for line in lines):
+                raise UserError(
+                    f"{source}: no row of the table is for the split {name}; some are needed, or task.data.split=line, which cuts anew"
+                )
+            what = f"{len(groups)} groups" if way == "group" else f"{len(lines)} lines"
+            raise UserError(f"{source}: no line is left for the split {name} of {what} (task.data.split={way}); more of them are needed")
     return found
+
+
+def _unit(line: Line, way: str) -> str:
+    return line.group if way == "group" else line.path

@@ -9,7 +9,7 @@ import torch
 
 from dlhw.data.arrays import SPLITS, ArrayData
 from dlhw.data.line_batches import LineBatches, LineTensors
-from dlhw.data.line_layout import Line, find_lines, split_lines
+from dlhw.data.line_layout import Line, find_lines, split_lines, way_to_split
 from dlhw.data.line_pictures import LineSplit, read_lines
 from dlhw.data.picture_files import open_files
 from dlhw.data.vocab import Vocab
@@ -57,9 +57,9 @@ class LineData(LineArrays):
     Args:
         path: folder, .zip or .tar; a relative one is looked for in the working folder, then in ``data_root``.
         normalization: Unicode form of all transcripts: NFC, NFD, NFKC, NFKD or none.
-        split, test_groups: see :func:`dlhw.data.line_layout.split_lines`.
-        val_share, test_share: share of the lines or groups that is cut off where the table says no splits.
-        split_seed: of that cut; the seed of the training does not change it.
+        split: see :func:`dlhw.data.line_layout.way_to_split`.
+        test_groups, val_share, test_share, split_seed: see :func:`dlhw.data.line_layout.split_lines`; the seed of the training does not
+            change the cut.
 
     Raises:
         UserError: a knob out of range.
@@ -71,7 +71,7 @@ class LineData(LineArrays):
         path: str,
         normalization: str = "NFC",
         split: str = "auto",
-        test_groups: Sequence[str] = (),
+        test_groups: Sequence[Any] | str | int = (),
         val_share: float = 0.1,
         test_share: float = 0.2,
         split_seed: int = 0,
@@ -82,7 +82,8 @@ class LineData(LineArrays):
             raise UserError(f"task.data.split={split} is not one of auto, column, line, group")
         check_split(val_share=val_share, test_share=test_share)
         self.path, self.normalization, self.split = path, normalization, split
-        self.test_groups = tuple(str(group) for group in test_groups)  # YAML takes the name of a book such as 1572 for a number
+        groups = test_groups if isinstance(test_groups, Sequence) and not isinstance(test_groups, str) else [test_groups]
+        self.test_groups = tuple(str(group) for group in groups)  # YAML takes the name of a book such as 1572 for a number
         self.shares, self.split_seed = {"val": val_share, "test": test_share}, split_seed
 
     def read(self) -> None:
@@ -93,7 +94,9 @@ class LineData(LineArrays):
         )
         with open_files(path) as files:
             lines = find_lines(files, self.normalization)
-            found = split_lines(lines, self.split, self.shares, self.split_seed, self.test_groups, str(path))
+            way = way_to_split(self.split, lines, str(path))
+            found = split_lines(lines, way, self.shares, self.split_seed, self.test_groups, str(path))
+            log.info("%s (task.data.split=%s)", ", ".join(f"{len(found[split])} lines {split}" for split in SPLITS), way)
             pictures, digest = read_lines(files, tuple(lines), self.height, self.border)
         columns = dict(zip((line.path for line in lines), pictures, strict=True))
         texts = {split: [line.text for line in found[split]] for split in SPLITS}

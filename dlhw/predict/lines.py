@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dlhw.atomic_file import replacing, write_text
-from dlhw.data.line_layout import TABLE, TRANSCRIPT, base_of
+from dlhw.data.line_layout import TRANSCRIPT, base_of
 from dlhw.data.line_pictures import LineSplit, line_columns
 from dlhw.data.picture_files import FORMATS, Files, reason
 from dlhw.errors import UserError
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from dlhw.decoding import Decode
     from dlhw.results import Run
     from dlhw.tasks.lines import LineTranscription
+
+TEXTS = (".txt", ".tsv", ".csv", ".json", ".xml", ".html", ".md")  # what may lie beside pictures
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def predict(options: Options) -> bool:
 
     with open_input(Path(options.input)) as files:
         own = options.output.resolve()  # of an earlier call, perhaps in the same folder
-        names = [name for name in files.files if (files.path / name).resolve() != own and not name.endswith((".txt", TABLE))]
+        names = [name for name in files.files if (files.path / name).resolve() != own and not name.lower().endswith(TEXTS)]
         if not names:
             raise UserError(f"input={options.input} holds no pictures: files of type {', '.join(FORMATS)} are right")
         beside = texts_beside(names) if options.beside else {}

@@ -21,7 +21,7 @@ from dlhw.results.statistics import FEWEST, Estimate, mean_with_interval, paired
 
 CLAIMS = CONF / "report" / "claims.yaml"
 
-Expect = Literal["higher", "lower", "not_higher", "same", "at_least", "at_most", "equal"]
+Expect = Literal["higher", "lower", "not_higher", "same", "at_most", "never_below", "equal"]
 Outcome = Literal["holds", "does not hold", "undecided"]
 
 
@@ -33,8 +33,9 @@ class Claim:
         id, chapter, text: its name, the chapter that it belongs to, and what it says, in our words.
         quantity: what is compared: see :func:`dlhw.report.quantities.quantity`.
         of: the runs that it is about.
-        than: the runs that they are compared with; for ``at_least``, ``at_most`` and ``equal`` there are none.
-        expect: ``higher``, ``lower``, ``not_higher`` or ``same`` than the others; ``at_least``, ``at_most``, ``equal`` to ``value``.
+        than: the runs that they are compared with; for ``at_most``, ``never_below`` and ``equal`` there are none.
+        expect: ``higher``, ``lower``, ``not_higher`` or ``same`` than the others; of ``value``, ``at_most``, which is about the mean, or
+            ``never_below`` or ``equal``, which are facts about every run.
         matters: the smallest difference that would matter; for ``ratio``, in shares of the others' value.
         ratio: the difference is a share of the others' value.
         value: of a fact.
@@ -65,7 +66,7 @@ class Claim:
             raise UserError(f"claim {self.id}: expect={self.expect} is not one of {', '.join(get_args(Expect))}")
         if (self.expect in ("higher", "lower", "not_higher", "same")) != bool(self.than) or (self.value is None) != bool(self.than):
             raise UserError(
-                f"claim {self.id}: either than (for higher, lower, not_higher, same) or value (for at_least, at_most, equal) is right"
+                f"claim {self.id}: either than (for higher, lower, not_higher, same) or value (for at_most, never_below, equal) is right"
             )
         if self.than and self.matters <= 0:
             raise UserError(f"claim {self.id}: matters={self.matters} is out of range: the smallest difference that matters is above 0")
@@ -128,7 +129,7 @@ def _exact(quantity: str) -> bool:
 def _judge(claim: Claim, records: Sequence[Record], used: Sequence[Record]) -> Verdict:
     if claim.value is not None:
         values = _by_seed(claim.quantity, records, claim.of)
-        return _fact(claim, claim.value, values) if values else Verdict(claim, "undecided", why="not run")
+        return _against_value(claim, claim.value, values) if values else Verdict(claim, "undecided", why="not run")
     read = by_part if claim.over == "parts" else _by_seed
     first = read(claim.quantity, records, claim.of)
     second = read(claim.than_quantity or claim.quantity, records, claim.than)
@@ -196,19 +197,21 @@ def _compared(claim: Claim, effect: Estimate, low: float, high: float) -> Verdic
     return Verdict(claim, "undecided", effect, "the interval is too wide")
 
 
-def _fact(claim: Claim, right: float, values: Mapping[str, float]) -> Verdict:
+def _against_value(claim: Claim, right: float, values: Mapping[str, float]) -> Verdict:
+    found = mean_with_interval([*values.values()])
     if len(values) < FEWEST and not _exact(claim.quantity):
-        few = f"{len(values)} seed{'s' * (len(values) > 1)}, {FEWEST} are needed"
-        return Verdict(claim, "undecided", mean_with_interval([*values.values()]), few)
+        return Verdict(claim, "undecided", found, f"{len(values)} seed{'s' * (len(values) > 1)}, {FEWEST} are needed")
     tolerance = claim.matters or 1e-6 * max(1.0, abs(right))
-    match claim.expect:
-        case "at_least":
-            true = all(value >= right - tolerance for value in values.values())
-        case "at_most":
-            true = all(value <= right + tolerance for value in values.values())
-        case _:
-            true = all(abs(value - right) <= tolerance for value in values.values())
-    return Verdict(claim, "holds" if true else "does not hold", mean_with_interval([*values.values()]))
+    if claim.expect == "at_most":
+        low, high = (found.mean if end is None else end for end in (found.low, found.high))
+        if low <= right + tolerance < high:
+            return Verdict(claim, "undecided", found, "the interval is too wide")
+        return Verdict(claim, "holds" if high <= right + tolerance else "does not hold", found)
+    if claim.expect == "never_below":
+        true = all(value >= right - tolerance for value in values.values())
+    else:
+        true = all(abs(value - right) <= tolerance for value in values.values())
+    return Verdict(claim, "holds" if true else "does not hold", found)
 
 
 def _by_seed(name: str, records: Sequence[Record], where: Where) -> dict[str, float]:

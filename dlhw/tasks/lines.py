@@ -41,6 +41,8 @@ class LineTranscription(Transcription):
         if stage == "fit" and isinstance(self.head, CTC):
             for split, lines in data.splits.items():
                 refuse_short_lines(self.net, lines, split, self.spec)
+        if stage == "fit" and (groups := len({*data.splits["test"].groups})) > MOST_GROUPS:
+            log.warning("%d groups are too many for error rates of each; up to %d have them", groups, MOST_GROUPS)
         self.attach(data)
 
     def attach(self, data: Any, split: str = "test") -> None:

@@ -41,14 +41,16 @@ class Head(Protocol):
 def check(head: Head, settings: Decode) -> None:
     """Refuse what would do nothing in a training: settings that neither the method of the test nor that of the validation looks at.
 
-    ``max_symbols`` may always be set: a task does it for all of its networks.
+    ``max_symbols`` may always be set: a task does it for all of its networks. So may ``length_power`` where a beam of the head takes it: a
+    recipe does it, which may be trained with another decoder.
 
     Raises:
         UserError: one of them is not at its default, or the head lacks the method; names it.
     """
     changed = [field.name for field in fields(settings) if getattr(settings, field.name) != field.default]
     of_validation = replace(settings, method=settings.validation)
-    used = used_by(head, settings) | used_by(head, of_validation, "validation") | {"method", "validation", "max_symbols"}
+    recipe = head.used(replace(settings, method="beam")) & {"length_power"}
+    used = used_by(head, settings) | used_by(head, of_validation, "validation") | recipe | {"method", "validation", "max_symbols"}
     refuse(head, settings, [name for name in changed if name not in used])
 
 
