@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from dlhw.config import CONF
 from dlhw.errors import Stopped, UserError
 from dlhw.hydra_guard import checked_before_hydra_builds
+from dlhw.side_by_side import end_worker
 
 
 def hydra_main(run: Callable[[DictConfig], Any]) -> None:
@@ -31,6 +32,7 @@ def hydra_main(run: Callable[[DictConfig], Any]) -> None:
     let_idle_threads_sleep()
     try:
         check_experiment_name(sys.argv[1:])
+        sys.argv[1:] = pair_for_its_experiment(sys.argv[1:])
         with checked_before_hydra_builds():
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(_Job(run))()
     except UserError as error:
@@ -60,6 +62,7 @@ class _Job:
                 return self.run(cfg)
         except Stopped as stop:
             print(stop, file=sys.stderr)
+            end_worker(stop.signum)
             sys.exit(128 + stop.signum)  # also ends a sweep
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
@@ -104,6 +107,33 @@ def check_experiment_name(arguments: list[str]) -> None:
             known = experiment_names()
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known
             raise UserError(f"there is no experiment {name}; near it: {', '.join(near)}")
+
+
+def pair_for_its_experiment(arguments: list[str]) -> list[str]:
+    """``experiment=TASK/MODEL`` of a pair's own file, which says neither, as ``task=TASK model=MODEL``, which take that file by themselves.
+
+    Raises:
+        UserError: the command line says another task or model as well.
+    """
+    for word in arguments:
+        key, _, name = word.partition("=")
+        if key != "experiment" or not is_pair(name):
+            continue
+        said = dict(zip(("task", "model"), name.split("/"), strict=True))
+        for given in arguments:
+            group, _, value = given.partition("=")
+            if said.get(group, value) != value:
+                raise UserError(f"{given}: {word} is of {' '.join('='.join(pair) for pair in said.items())}; one of the two is right")
+        others = [given for given in arguments if given.partition("=")[0] not in said]
+        place = others.index(word)
+        return [*others[:place], *("=".join(pair) for pair in said.items()), *others[place + 1 :]]
+    return arguments
+
+
+def is_pair(experiment: str) -> bool:
+    """Whether an experiment's file holds what a pair of task and model takes by itself."""
+    task, _, model = experiment.partition("/")
+    return (CONF / "task" / f"{task}.yaml").is_file() and (CONF / "model" / f"{model}.yaml").is_file()
 
 
 def experiment_names() -> list[str]:

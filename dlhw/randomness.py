@@ -12,7 +12,7 @@ from torch import Tensor
 
 def derive(*parts: int | str) -> int:
     """A 63-bit seed made of ``parts``; equal parts give equal seeds, on every machine."""
-    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+    digest = hashlib.sha256("/".join(map(str, parts)).encode(errors="surrogateescape")).digest()  # names of files may be no UTF-8
     return int.from_bytes(digest[:8], "little") >> 1
 
 

@@ -3,17 +3,19 @@
 torch is imported only where something is trained, so a finished run is skipped, and a wrong setting refused, within a second or two.
 """
 
+import difflib
 import os
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from dlhw import run_folder
-from dlhw.config import check
+from dlhw.config import check, targets
 from dlhw.errors import Stopped, UserError
-from dlhw.run_files import read_config, read_result
+from dlhw.run_files import read_config, read_metrics, read_result
 
 Decision = Literal["train", "resume", "skip"]
 
@@ -27,6 +29,7 @@ def main(cfg: DictConfig) -> str:
     """
     check(cfg)
     place = run_folder.locate(cfg)
+    refuse_unknown(cfg, place.defaults)
     if int(os.environ.get("LOCAL_RANK", 0)):  # a further process of a run on several devices; the first one holds the folder
         with suppress(UserError, Stopped):  # the first one tells
             _train(cfg, place, resume=(place.folder / run_folder.LAST).exists())
@@ -34,7 +37,7 @@ def main(cfg: DictConfig) -> str:
     with run_folder.claim(place.folder):
         decision = decide(place, cfg)
         if decision == "skip":
-            print(f"skipped, already finished: {place.folder}")
+            print(f"skipped, already finished: {place.folder} (its data was not looked at again)")
             return "skipped"
         return _train(cfg, place, resume=decision == "resume")
 
@@ -44,6 +47,19 @@ def _train(cfg: DictConfig, place: run_folder.Place, resume: bool) -> str:
 
     train(cfg, place.experiment, place.folder, resume)
     return "trained"
+
+
+def refuse_unknown(cfg: DictConfig, defaults: Collection[str]) -> None:
+    """Refuse settings that were added by ``+KEY=VALUE`` where nothing reads them; what a ``_target_`` takes is checked when it is bound.
+
+    Raises:
+        UserError: naming the key, and those that are spelt most like it.
+    """
+    read = [key for key, _ in targets(OmegaConf.to_container(cfg))]
+    for key in run_folder.identity(cfg).keys() - {*defaults}:
+        if not any(key.startswith(f"{node}.") for node in read):
+            near = difflib.get_close_matches(key, defaults, n=3, cutoff=0.5)
+            raise UserError(f"nothing reads {key}" + f"; near it: {', '.join(near)}" * bool(near))
 
 
 def decide(place: run_folder.Place, cfg: DictConfig) -> Decision:
@@ -60,17 +76,23 @@ def decide(place: run_folder.Place, cfg: DictConfig) -> Decision:
     were |= {key: value for key, value in place.defaults.items() if key in are and key not in were}  # knobs that came after the run
     _refuse_other_settings(folder, were, are)
     asked, before = cfg.trainer.max_epochs, old.trainer.max_epochs
-    result = read_result(folder)
-    if asked < before:
-        raise UserError(f"{folder} was started with trainer.max_epochs={before}, now {asked} is asked for: ask for {before} or more")
-    if asked > before and (cfg.optim.schedule != "constant" or cfg.optim.warmup):
+    finished = (read_result(folder) or {}).get("status") == "finished"
+    if finished and asked == before:
+        return "skip"
+    if asked != before and (cfg.optim.schedule != "constant" or cfg.optim.warmup):
         raise UserError(
             f"{folder} was started with trainer.max_epochs={before}; optim.schedule={cfg.optim.schedule} and optim.warmup are drawn over "
             f"the whole training, so {asked} epochs would be another run: set output_root=FOLDER to start it elsewhere"
         )
-    if result and result["status"] == "finished" and asked == before:
-        return "skip"
-    return "resume" if (folder / run_folder.LAST).exists() else "train"
+    if not (folder / run_folder.LAST).exists():
+        if finished:
+            raise UserError(
+                f"{folder} is finished, but {run_folder.LAST} is gone, so it cannot go on: set output_root=FOLDER to train anew"
+            )
+        return "train"
+    if asked < before and asked < (behind := len(read_metrics(folder / run_folder.METRICS))):
+        raise UserError(f"{folder} has {behind} epochs behind, now trainer.max_epochs={asked} is asked for: ask for {behind} or more")
+    return "resume"
 
 
 def _refuse_other_settings(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:

@@ -23,10 +23,12 @@ from dlhw.errors import UserError
 from dlhw.hardware import computes_bf16
 from dlhw.run_logger import RunLogger
 
-# Callbacks that cannot work here, and what can instead.
+# Callbacks that cannot work here, where the training steps itself and the weights keep their names, and what can instead.
 UNFIT = {
     "LearningRateFinder": "sweep optim.lr",
     "BatchSizeFinder": "sweep task.data.batch_size",
+    "BackboneFinetuning": "warm_start=RUN trains all weights on",
+    "ModelPruning": "a smaller network does it",
     "GradientAccumulationScheduler": "optim.accumulate does it",
     "StochasticWeightAveraging": "optim.ema does it",
     "WeightAveraging": "optim.ema does it",
@@ -61,7 +63,7 @@ def build_trainer(cfg: DictConfig, folder: Path, signals: Signals, epochs: int) 
     on_terminal = sys.stderr.isatty() if settings.progress_bar is None else settings.progress_bar
     callbacks: list[Callback] = [_callback(name, callback) for name, callback in settings.callbacks.items()]
     if settings.patience is not None:
-        callbacks.append(EarlyStopping(f"val/{monitor}", min_delta=settings.min_delta, patience=settings.patience, mode=mode))
+        callbacks.append(EarlyStopping(f"val/{monitor}", settings.min_delta, settings.patience, mode=mode, check_finite=False))
     if on_terminal:
         callbacks.append(ProgressBar())
     callbacks += [Recorder(folder, monitor, epochs), Checkpoints(folder, monitor, mode, signals)]
@@ -104,7 +106,7 @@ def _callback(name: str, settings: DictConfig) -> Callback:
     if not isinstance(callback, Callback):
         raise UserError(f"trainer.callbacks.{name}: {kind} is no callback of Lightning")
     if kind in UNFIT:
-        raise UserError(f"trainer.callbacks.{name}: {kind} needs Lightning's automatic optimization, which is not used here; {UNFIT[kind]}")
+        raise UserError(f"trainer.callbacks.{name}: {kind} needs Lightning's own steps and weights, which are not used here; {UNFIT[kind]}")
     return callback
 
 
@@ -124,8 +126,6 @@ def single_device(trainer: L.Trainer) -> L.Trainer:
 
 def _precision(cfg: DictConfig) -> Any:
     settings = cfg.trainer
-    if settings.precision != "auto":
-        return settings.precision
     kind = settings.accelerator
     if kind in ("auto", "gpu") and torch.cuda.is_available():
         kind = "cuda"
@@ -133,4 +133,8 @@ def _precision(cfg: DictConfig) -> Any:
         kind = "mps"
     elif kind == "auto":
         kind = "cpu"
+    if settings.precision == "16-mixed" and kind == "cpu":
+        raise UserError("trainer.precision=16-mixed is for GPUs: bf16-mixed or 32-true is right on a CPU")
+    if settings.precision != "auto":
+        return settings.precision
     return "bf16-mixed" if kind in ("cpu", "cuda") and computes_bf16(torch.device(kind)) else "32-true"

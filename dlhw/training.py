@@ -55,13 +55,29 @@ def train(cfg: DictConfig, experiment: str, folder: Path, resume: bool) -> None:
             warm_start(task, Path(cfg.warm_start))
         with Signals() as signals:
             trainer = build_trainer(cfg, folder, signals, epochs)
+            refuse_unmeasured(trainer, task)
             with recorded(folder, cfg) if trainer.is_global_zero else nullcontext():
                 log.info("%s %s on %s, %s", "resumed" if resume else "started", folder, trainer.strategy.root_device, trainer.precision)
                 _fit(trainer, task, data, folder / LAST if resume else None)
+                if not (folder / BEST).exists():
+                    raise UserError("a callback ended the training before its first epoch was over, so there is nothing to score")
                 if task.epoch < cfg.trainer.max_epochs:
                     log.info(_ended_early(cfg, task.epoch))
                 if trainer.is_global_zero:  # the first process alone scores the test split, whole and once
                     score(cfg, experiment, folder, trainer, task, data)
+
+
+def refuse_unmeasured(trainer: L.Trainer, task: SupervisedTask) -> None:
+    """Refuse a callback that watches what no epoch measures, before the first one.
+
+    Raises:
+        UserError: naming what it watches, and what there is.
+    """
+    there = [f"val/{name}" for name in task.measured]
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        kind, watched = type(callback), getattr(callback, "monitor", None)
+        if kind.__module__.startswith("lightning.") and watched and watched not in there and not watched.startswith("train/"):
+            raise UserError(f"trainer.callbacks: {kind.__name__} watches {watched}, which is not measured: one of {', '.join(there)}")
 
 
 def _epochs_behind(folder: Path, data: ArrayData) -> int:

@@ -31,11 +31,13 @@ CORES = os.cpu_count() or 1
         ("trainer.max_epochs=1.5", "1.5"),
         ("experiment=digits/softmaxx", "there is no experiment digits/softmaxx; near it: digits/softmax"),
         ("experiment=nothing", "digits/softmax"),
+        ("+nothing=1", "nothing"),
+        ("experiment=bloodmnist/cnn model=cnn_pool", "experiment=bloodmnist/cnn is of task=bloodmnist model=cnn; one of the two is right"),
         ("experiment=digits/softmax,bloodmnist/softmax", "start one sweep for each"),
     ],
 )
 def test_unknown_names_and_types(shell: Shell, word: str, told: str) -> None:
-    text = shell.run(word, status=1)
+    text = shell.run(*word.split(), status=1)
     assert told in text
     assert "Traceback" not in text
     assert not (shell.folder / "outputs").exists()
@@ -59,6 +61,16 @@ def test_unknown_names_and_types(shell: Shell, word: str, told: str) -> None:
         (["trainer.precision=16-mixed", "optim.clip_norm=1"], "use bf16-mixed or 32-true"),
         (["trainer.precision=bf16-true", "optim.ema=0.999"], "too few for optim.ema=0.999"),
         (["+trainer.callbacks.x._target_=lightning.pytorch.callbacks.EarlyStopping"], "trainer.callbacks.x: "),
+        (
+            ["+trainer.callbacks.x._target_=lightning.pytorch.callbacks.EarlyStopping", "+trainer.callbacks.x.monitor=val_loss"],
+            "EarlyStopping watches val_loss, which is not measured: one of val/loss, val/acc",
+        ),
+        (["trainer.precision=16-mixed"], "trainer.precision=16-mixed is for GPUs"),
+        (["task.data.batch_size=64.5"], "task.data.batch_size=64.5 is out of range: at least 1, a whole number"),
+        (["task.data.batch_size=abc"], "task.data.batch_size=abc is out of range: at least 1, a whole number"),
+        (["task.data.eval_batch_size=true"], "task.data.eval_batch_size=True is out of range"),
+        (["+task.batch_size=8"], "nothing reads task.batch_size; near it: task.data.batch_size"),
+        (["+optim.momentum=0.9"], "momentum"),
         (["warm_start=nowhere"], "warm_start=nowhere: there is no checkpoints/best.ckpt in it"),
     ],
 )

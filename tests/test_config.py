@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from dlhw.config import CONF, bind, check
 from dlhw.errors import UserError
-from dlhw.launch import experiment_names
+from dlhw.launch import experiment_names, pair_for_its_experiment
 
 TASKS = [path.stem for path in sorted((CONF / "task").glob("*.yaml"))]
 MODELS = [path.stem for path in sorted((CONF / "model").glob("*.yaml"))]
@@ -45,10 +45,10 @@ def test_every_other_group_fits(group: str) -> None:
 
 @pytest.mark.parametrize("experiment", experiment_names())
 def test_every_experiment_fits_with_its_grid(experiment: str) -> None:
-    task, _, name = experiment.partition("/")
-    words = [f"task={task}", f"model={name}"] if task in TASKS and name in MODELS else [f"experiment={experiment}"]
-    words += GIVEN.get(task, [])
+    task = experiment.partition("/")[0]
+    words = pair_for_its_experiment([f"experiment={experiment}"]) + GIVEN.get(task, [])
     cfg = composed(*words, hydra=True)
+    assert cfg.hydra.runtime.choices.task.startswith(task)  # also where the file's name alone is given
     grid = OmegaConf.to_container(cfg.hydra.sweeper.params) if cfg.hydra.sweeper.params else {}
     assert isinstance(grid, dict)
     for key, values in grid.items():
@@ -174,6 +174,19 @@ def test_unknown_target(usual: DictConfig) -> None:
     cfg.model._target_ = "dlhw.models.cnn.NoSuchNetwork"
     with pytest.raises(UserError, match=r"model\._target_=dlhw\.models\.cnn\.NoSuchNetwork does not exist"):
         bind(cfg)
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("--multirun experiment=bloodmnist/cnn_pool seed=0,1", "--multirun task=bloodmnist model=cnn_pool seed=0,1"),
+        ("experiment=rbp/rbp_cnn task=rbp task.data.protein=RBP04", "task=rbp model=rbp_cnn task.data.protein=RBP04"),
+        ("experiment=bloodmnist/softmax model=cnn", "experiment=bloodmnist/softmax model=cnn"),
+        ("task=digits model=cnn", "task=digits model=cnn"),
+    ],
+)
+def test_the_file_of_a_pair_by_its_name_is_the_pair(given, taken) -> None:
+    assert pair_for_its_experiment(given.split()) == taken.split()
 
 
 def test_a_smoke_run_of_an_experiment_is_short(shell: Shell) -> None:

@@ -92,6 +92,7 @@ def test_a_run_with_a_damaged_file_does_not_go_on(shell: Shell, run: Path, name:
 
 def test_metrics_do_not_matter_where_the_training_starts_anew(shell: Shell, run: Path) -> None:
     shutil.rmtree(run / "checkpoints")
+    (run / RESULT).unlink()  # else it is finished, and not trained anew
     (run / METRICS).write_bytes(b"\xff\x00")
     assert "started" in shell.run(*WORDS)
     assert len(read_metrics(run / METRICS)) == 3

@@ -13,7 +13,8 @@ from harness import LAST, Shell, Starter, assert_same_run, result
 from omegaconf import OmegaConf
 
 from dlhw.callbacks import checkpoints
-from dlhw.run_folder import CONFIG
+from dlhw.run_files import read_metrics
+from dlhw.run_folder import CONFIG, METRICS
 
 # Every kind of state that a training has: averaged weights, batch statistics, momenta, dropout masks, augmentation, gradients that wait
 # for a second batch (3 steps a call, 2 batches a step, 19 batches an epoch), a schedule, patience that runs out.
@@ -174,7 +175,21 @@ def test_more_epochs_extend_a_finished_run(shell: Shell, finished: Path) -> None
     [longer] = (path.parent for path in (shell.folder / "longer").rglob(CONFIG))
     assert longer.name == finished.name
     assert_same_run(finished, longer)
-    assert "was started with trainer.max_epochs=4, now 2 is asked for" in shell.run(*SMALL, status=1)
+    assert "has 4 epochs behind, now trainer.max_epochs=2 is asked for" in shell.run(*SMALL, status=1)
+
+
+def test_an_extension_that_was_too_long_ends_where_it_is(shell: Shell, finished: Path) -> None:
+    command = shell.start(*SMALL, "trainer.max_epochs=4000")
+    command.wait_for(lambda: "epoch 3/4000" in command.text)
+    command.send(signal.SIGINT)
+    assert command.wait() == 130
+    behind = len(read_metrics(finished / METRICS))
+    assert f"has {behind} epochs behind, now trainer.max_epochs=2 is asked for" in shell.run(*SMALL, status=1)
+    shell.run(*SMALL, f"trainer.max_epochs={behind}")
+    assert (result(finished)["status"], result(finished)["epochs"]) == ("finished", behind)
+    shutil.rmtree(finished / "checkpoints")
+    text = shell.run(*SMALL, "trainer.max_epochs=4000", status=1)
+    assert "is finished, but checkpoints/last.ckpt is gone, so it cannot go on" in text
 
 
 @pytest.mark.parametrize("rename", [1, 2, 3])

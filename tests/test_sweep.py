@@ -52,6 +52,13 @@ def test_a_failing_run_does_not_stop_the_others(shell: Shell) -> None:
     assert result(shell.only_run())["status"] == "finished"
 
 
+@pytest.mark.parametrize("axis", ["trainer.max_epochs=1,2", "trainer.threads=1,2"])
+def test_what_makes_no_other_run_is_no_axis(shell: Shell, axis: str) -> None:
+    text = shell.run("-m", *TINY[1:], "seed=0", axis, status=1)
+    assert f"error: {axis.partition('=')[0]} makes no other run, so it is no axis of a sweep: one value is right" in text
+    assert not (shell.folder / "outputs").exists()
+
+
 def test_a_mistake_in_the_code_is_shown_at_once(shell: Shell) -> None:
     text = shell.run("-m", *TINY, "seed=0,1,2", prepare=[fail_in_the_second_run], status=1)
     assert text.index("Traceback") < text.rindex("trained\n")  # before the third run

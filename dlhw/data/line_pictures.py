@@ -96,5 +96,5 @@ def read_lines(files: Files, lines: tuple[Line, ...], height: int, border: int) 
             f"whole files of type {', '.join(FORMATS)} are right"
         )
     return [columns for columns, _ in done if columns is not None], hashlib.sha256(
-        "\n".join(sorted(d for _, d in done)).encode()
+        "\n".join(sorted(d for _, d in done)).encode(errors="surrogateescape")
     ).hexdigest()

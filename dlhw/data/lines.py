@@ -129,4 +129,4 @@ def report_unseen(vocab: Vocab, texts: Mapping[str, Sequence[str]]) -> dict[str,
 def transcripts_digest(found: Mapping[str, Sequence[Line]]) -> str:
     """SHA-256 over the split, path and text of every line."""
     rows = sorted(f"{split}\t{line.path}\t{line.text}" for split, lines in found.items() for line in lines)
-    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+    return hashlib.sha256("\n".join(rows).encode(errors="surrogateescape")).hexdigest()

@@ -152,7 +152,7 @@ def decode_all(files: Files, names: tuple[str, ...], size: int, channels: int) -
             f"{files.path}: not readable as a picture: {', '.join(bad[:5])}{more} ({failures[bad[0]]}); replace or remove; "
             f"whole files of type {', '.join(FORMATS)} are right"
         )
-    return pictures, hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+    return pictures, hashlib.sha256("\n".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()
 
 
 def reason(error: Exception) -> str:

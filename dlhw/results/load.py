@@ -132,6 +132,9 @@ def load_run(folder: str | Path, device: str = "cpu") -> Run:
     from dlhw.training import build_task
 
     bind(config)
+    if not (folder / BEST).exists():
+        command = " ".join(result.get("overrides", ())) or "the same settings"
+        raise UserError(f"{folder} holds results without weights ({BEST}): train it again, with {command}")
     checkpoint = load_checkpoint(folder / BEST)
     spec = spec_from_dict(checkpoint["spec"])
     task = build_task(config, spec)

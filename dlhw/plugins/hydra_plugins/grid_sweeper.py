@@ -2,14 +2,19 @@
 
 import re
 import sys
+from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any
 
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 
 from dlhw.errors import UserError
+from dlhw.run_folder import NOT_IDENTITY
+from dlhw.side_by_side import handing_signals_on
 
 # What -m sweeps for a pair of task and model that has no experiment file of its own.
 PLAIN_GRID = {"optim.lr": "0.0003,0.001,0.003", "seed": "0,1,2"}
@@ -29,10 +34,13 @@ class GridSweeper(BasicSweeper):
         if not self.params and not swept:
             self.params = PLAIN_GRID
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        refuse_idle_axes(override.get_key_element() for override in overrides if override.is_sweep_override())
         [jobs] = self.split_arguments(overrides, None)
         self.validate_batch_is_legal(one_of_each_setting(jobs))
         print(f"{len(jobs)} runs", flush=True)
-        results = self.launcher.launch(jobs, initial_job_idx=0)
+        in_workers = not isinstance(self.launcher, BasicLauncher)
+        with handing_signals_on() if in_workers else nullcontext():
+            results = self.launcher.launch(jobs, initial_job_idx=0)
         return self._summary(jobs, list(results))
 
     def _summary(self, jobs: list[list[str]], results: list[JobReturn]) -> list[JobReturn]:
@@ -45,6 +53,18 @@ class GridSweeper(BasicSweeper):
         if failed:
             sys.exit(1)
         return results
+
+
+def refuse_idle_axes(keys: Iterable[str]) -> None:
+    """Refuse to sweep what does not make another run: all points of the grid would be one and the same.
+
+    Raises:
+        SystemExit: naming the key; of other exceptions Hydra would show where they come from.
+    """
+    for key in keys:
+        if key in NOT_IDENTITY and key != "output_root":
+            epochs = "; the longest one has a row for every epoch in metrics.csv" if key == "trainer.max_epochs" else ""
+            sys.exit(f"error: {key} makes no other run, so it is no axis of a sweep: one value is right{epochs}")
 
 
 def one_of_each_setting(jobs: list[list[str]]) -> list[list[str]]:
