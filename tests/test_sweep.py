@@ -1,8 +1,11 @@
 """A sweep names its runs, goes on after a failed one, and takes up where it was killed."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,9 +18,18 @@ from hydra_plugins.grid_sweeper import one_of_each_setting
 
 import dlhw.run
 import dlhw.training
+from dlhw.checkpoint_file import load_checkpoint
 from dlhw.results import load_runs
+from dlhw.run_folder import LAST, METRICS
 
 TINY = ("trainer.max_epochs=1", "trainer.steps_per_epoch=2", "trainer.accelerator=cpu", "model.channels=[4]", "model.hidden=[8]")
+
+
+def wait_until(true: Callable[[], bool], seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 def do_nothing() -> None:
@@ -119,6 +131,23 @@ def test_runs_side_by_side_share_the_cores(tmp_path: Path) -> None:
     assert together["device"].str.endswith(f"({share} threads)").all()
     assert together["status"].tolist() == ["finished"] * 2
     assert together.equals(alone)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whom", ["the sweep", "everybody"])
+def test_a_signal_for_runs_side_by_side_stops_each_with_its_checkpoint(tmp_path: Path, whom: str) -> None:
+    words = ["-m", *TINY[1:], "trainer.max_epochs=100000", "seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    sweep = subprocess.Popen([sys.executable, str(ROOT / "train.py"), *words], cwd=tmp_path, start_new_session=True)
+    wait_until(lambda: len(list(tmp_path.rglob(METRICS))) == 2, seconds=300)
+    if whom == "the sweep":
+        sweep.terminate()  # as a scheduler does
+    else:
+        os.killpg(sweep.pid, signal.SIGINT)  # as Ctrl-C does
+    assert sweep.wait(60) == (143 if whom == "the sweep" else 130)
+    runs = [path.parent for path in tmp_path.rglob(METRICS)]
+    assert [result(run)["status"] for run in runs] == ["stopped"] * 2
+    for run in runs:
+        assert len(load_checkpoint(run / LAST)["metrics"]) and not list(run.rglob("*.writing"))
 
 
 def test_all_settings_of_a_sweep_are_composed_before_the_first_run(shell: Shell) -> None:
