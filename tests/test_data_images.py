@@ -1,7 +1,9 @@
 """Your own pictures: layouts, archives, the cut into splits, and what is said about wrong ones."""
 
 import io
+import os
 import shutil
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -94,6 +96,16 @@ def test_class_folders_are_cut_by_seed_and_class(tmp_path):
     assert sorted(sum(names.values(), ())) == sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/*"))
     assert names == names_of(data_of(tmp_path, val_share=0.2, test_share=0.1, seed=5))
     assert names != names_of(data_of(tmp_path, val_share=0.2, test_share=0.1, split_seed=1))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_are_no_utf_8(tmp_path):
+    make(tmp_path, {"cat": 4, "dog": 4})
+    os.rename(tmp_path / "cat", os.fsencode(tmp_path) + b"/caf\xe9")
+    os.rename(next((tmp_path / "dog").iterdir()), os.fsencode(tmp_path) + b"/dog/caf\xe9.png")
+    data = data_of(tmp_path, val_share=0.25, test_share=0.25)
+    assert counts_of(data) == {"train": [2, 2], "val": [1, 1], "test": [1, 1]}
+    assert data.spec.classes == (os.fsdecode(b"caf\xe9"), "dog")
 
 
 def zipped(folder: Path, target: Path, top: str = "") -> Path:

@@ -182,6 +182,12 @@ def test_a_checkpoint_must_be_whole_and_fit(run):
         load_run(run)
 
 
+def test_results_without_weights_say_how_to_get_some(run):
+    shutil.rmtree(run / "checkpoints")
+    with pytest.raises(UserError, match=r"holds results without weights .*: train it again, with .*experiment=digits/softmax "):
+        load_run(run)
+
+
 def test_an_unfinished_run_and_no_run_are_refused(run):
     change(run / RESULT, "status", "running")
     with pytest.raises(UserError, match=r"is not finished \(status running\)"):
