@@ -56,7 +56,7 @@ def refuse_unknown(cfg: DictConfig, defaults: Collection[str]) -> None:
         UserError: naming the key, and those that are spelt most like it.
     """
     read = [key for key, _ in targets(OmegaConf.to_container(cfg))]
-    for key in run_folder.identity(cfg).keys() - {*defaults}:
+    for key in sorted(run_folder.identity(cfg).keys() - {*defaults}):
         if not any(key.startswith(f"{node}.") for node in read):
             near = difflib.get_close_matches(key, defaults, n=3, cutoff=0.5)
             raise UserError(f"nothing reads {key}" + f"; near it: {', '.join(near)}" * bool(near))
