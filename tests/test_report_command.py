@@ -36,13 +36,9 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.*"))}
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("report")
-
-
-def test_a_tiny_report_is_whole_and_the_second_time_nothing_is_trained(folder: Path) -> None:
-    with start(folder) as process:
+@pytest.mark.slow
+def test_a_report_that_was_stopped_goes_on(tmp_path: Path) -> None:
+    with start(tmp_path) as process:
         assert process.stdout is not None
         while "run 1 of 6" not in (line := process.stdout.readline()):
             assert line, process.communicate()
@@ -50,21 +46,25 @@ def test_a_tiny_report_is_whole_and_the_second_time_nothing_is_trained(folder: P
         assert process.wait(60) == 130
         assert "the same command goes on from there" in process.communicate()[1]
 
-    with start(folder) as process:
+    with start(tmp_path) as process:
         assert process.stdout is not None
         while "run 2 of 6" not in (line := process.stdout.readline()):
             assert line, process.communicate()
         process.terminate()  # it alone, as a cluster may; its sweep is to stop with it
         told, errors = process.communicate(timeout=60)
         assert process.returncode == 143 and "the same command goes on from there" in errors, told + errors
-    states = [json.loads(path.read_text())["status"] for path in folder.rglob("result.json")]
+    states = [json.loads(path.read_text())["status"] for path in tmp_path.rglob("result.json")]
     assert {*states} <= {"finished", "stopped"}
 
-    told = report(folder)
-    assert re.search(r"^run 1 of 6: skipped", told, re.MULTILINE)
+    told = report(tmp_path)
+    assert re.search(r"^run 1 of 6: skipped", told, re.MULTILINE) and re.search(r"^run 6 of 6: finished", told, re.MULTILINE)
+
+
+def test_a_tiny_report_is_whole_and_the_second_time_nothing_is_trained(tmp_path: Path) -> None:
+    told = report(tmp_path)
     assert re.search(r"^run 6 of 6: finished, about 0 min left$", told, re.MULTILINE)
     assert told.splitlines()[-2:] == [str(REPORT / "report.html"), str(REPORT / "report.pdf")]
-    first = files(folder / REPORT)
+    first = files(tmp_path / REPORT)
     page = first["report.html"].decode()
     assert "quick: short runs" in page
 
@@ -81,6 +81,6 @@ def test_a_tiny_report_is_whole_and_the_second_time_nothing_is_trained(folder: P
     verdicts = [row[2] for row in csv.reader(first["tables/digits-claims.csv"].decode().splitlines())][1:]
     assert verdicts and all(re.match(r"holds|does not hold|undecided \(.+\)", verdict) for verdict in verdicts)
 
-    again = report(folder)
+    again = report(tmp_path)
     assert "finished" not in again and re.search(r"^run 6 of 6: skipped", again, re.MULTILINE)
-    assert files(folder / REPORT) == first
+    assert files(tmp_path / REPORT) == first
