@@ -131,7 +131,7 @@ def test_a_run_with_another_decoder_is_another_run(place: Path, starter: Starter
 
 def test_ensemble(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert decode.main([*map(str, runs), "--ensemble", "task.decode.method=beam"]) == 0
-    assert "ensemble of 3 test_greedy: loss " in capsys.readouterr().out
+    assert "ensemble of 3 test_beam: loss " in capsys.readouterr().out
     [found] = (runs[0].parent / "decoded").glob("ensemble-of-3-*_test_beam.json")
     scored = json.loads(found.read_text())
     assert scored["ensemble"] == [run.name for run in runs]
