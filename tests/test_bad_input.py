@@ -69,6 +69,8 @@ def test_unknown_names_and_types(shell: Shell, word: str, told: str) -> None:
         (["task.data.batch_size=64.5"], "task.data.batch_size=64.5 is out of range: at least 1, a whole number"),
         (["task.data.batch_size=abc"], "task.data.batch_size=abc is out of range: at least 1, a whole number"),
         (["task.data.eval_batch_size=true"], "task.data.eval_batch_size=True is out of range"),
+        (["model.channels=8"], "model (CNN) cannot be built of its settings (channels=8, "),
+        (["optim.optimizer.betas=[0.9]"], "optim.optimizer (Adam) cannot be built of its settings (betas=[0.9], "),
         (["+task.batch_size=8"], "nothing reads task.batch_size; near it: task.data.batch_size"),
         (["+optim.momentum=0.9"], "momentum"),
         (["warm_start=nowhere"], "warm_start=nowhere: there is no checkpoints/best.ckpt in it"),
