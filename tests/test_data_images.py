@@ -212,10 +212,13 @@ def test_a_wrong_layout_is_named(tmp_path, folders, says):
         assert str(path) in str(error.value)
 
 
-def test_a_picture_outside_the_class_folders_is_named(tmp_path):
-    make(tmp_path, {"cat": 3, "dog": 3})
-    shutil.copy(tmp_path / "cat" / "00.png", tmp_path / "stray.png")
-    with pytest.raises(UserError, match=r"stray\.png lies in no class folder"):
+@pytest.mark.parametrize(
+    ("folder", "place"), [("", ""), ("pets", ""), ("pets", "pets"), ("train", ""), ("train", "train"), ("seg_train/seg_train", "seg_train")]
+)
+def test_a_picture_outside_the_class_folders_is_named(tmp_path, folder, place):
+    make(tmp_path, {f"{folder}/{name}".lstrip("/"): 3 for name in ("cat", "dog")})
+    shutil.copy(tmp_path / folder / "cat" / "00.png", tmp_path / place / "stray.png")
+    with pytest.raises(UserError, match=f"{place}/stray.png lies in no class folder".lstrip("/")):
         data_of(tmp_path)
 
 

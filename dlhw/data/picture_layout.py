@@ -27,9 +27,13 @@ def split_files(files: Files, shares: Mapping[str, float], seed: int) -> dict[st
         seed: of the cut. Which files are cut depends on it, on the class and on the file's name alone.
 
     Raises:
-        UserError: no class folders, an empty one, other classes in other splits, too few files to cut.
+        UserError: no class folders, a picture outside of them, an empty one, other classes in other splits, too few files to cut.
     """
     found = _layout(files)
+    placed = {file for classes in found.values() for members in classes.values() for file in members}
+    for file in files.files:
+        if file not in placed and file.lower().endswith(PICTURES) and UNLABELLED not in file.lower().split("/"):
+            raise UserError(f"{files.path}: {file} lies in no class folder: {RIGHT}")
     train = found["train"]
     if len(train) < 2:
         raise UserError(f"{files.path} needs at least two class folders, it has {', '.join(train) or 'none'}: {RIGHT}")
@@ -91,8 +95,6 @@ def _classes(files: Files, folder: str) -> Classes:
             name, _, inside = file.removeprefix(prefix).partition("/")
             if inside:
                 classes[name].append(file)
-            elif name.lower().endswith(PICTURES):
-                raise UserError(f"{files.path}: {file} lies in no class folder: {RIGHT}")
     return classes
 
 
