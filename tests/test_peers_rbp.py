@@ -17,10 +17,28 @@ def parameters(net: nn.Module) -> int:
 
 
 def test_multirbp_has_kernels_side_by_side():
-    assert [(m.out_channels, m.kernel_size[1]) for m in MultiRBP(SPEC).motifs] == [(64, 5), (64, 7), (64, 9), (64, 11), (32, 25)]
-    assert [m.kernel_size[1] for m in MultiRBP(SPEC, long_filters=0, kernels=[3]).motifs] == [3]
-    convolutions = sum(4 * k * n + n for n, k in [(64, 5), (64, 7), (64, 9), (64, 11), (32, 25)])
-    assert parameters(MultiRBP(SPEC)) == convolutions + (288 + 1) * 256 + (256 + 1) * 128 + (128 + 1) * 3
+    found = [(96, 5), (96, 7), (96, 9), (96, 11), (32, 25)]
+    assert [(m.out_channels, m.kernel_size[1]) for m in MultiRBP(SPEC).motifs] == [*found, (32, 5)]
+    assert [m.kernel_size[1] for m in MultiRBP(SPEC, long_filters=0, kernels=[3]).motifs] == [3, 5]
+    convolutions = sum(4 * k * n + n for n, k in [*found, (32, 5)])
+    dense = (416 + 1) * 512 + (512 + 1) * 256 + (32 + 1) * 64
+    assert parameters(MultiRBP(SPEC)) == convolutions + dense + (64 + 256 + 416 + 512 + 1) * 3
+
+
+def test_multirbps_output_sees_every_path():
+    """Each of the four parts that the authors' network concatenates changes the output on its own, and what is negative leaks."""
+    net = MultiRBP(SPEC).eval()
+    bases, mask = torch.eye(4)[torch.randint(4, (5, 41))].mT, torch.ones(5, 41, dtype=torch.bool)
+    with torch.no_grad():
+        before = net(bases, mask)
+        for part in net.head.weight.split([64, 256, 416, 512], dim=1):
+            kept = part.clone()
+            part.zero_()
+            assert not torch.allclose(net(bases, mask), before)
+            part.copy_(kept)
+        net.head.weight.zero_()
+        net.head.bias.copy_(torch.tensor([1.0, -1.0, 0.0]))
+        assert torch.allclose(net(bases, mask), torch.tensor([1.0, -0.3, 0.0]).expand(5, 3))
 
 
 def test_multirbp_sees_whether_a_motif_is_there_not_where():
@@ -54,6 +72,8 @@ def test_residualbind_averages_as_a_pooling_layer_does():
     [
         (MultiRBP, {"kernels": [0]}, r"model\.kernels=\[0\] is out of range"),
         (MultiRBP, {"long_filters": -1}, r"model\.long_filters=-1 is out of range: 0 or more"),
+        (MultiRBP, {"kernels": []}, r"one kernel at least"),
+        (MultiRBP, {"hidden": [8]}, r"model\.hidden=\[8\].*two widths are right"),
         (MultiRBP, {"dropout": 1.0}, r"model\.dropout=1\.0 is out of range"),
         (ResidualBind, {"bin_size": 42}, r"model\.bin_size=42 is out of range: 1 to 41"),
         (ResidualBind, {"dropouts": [0.1, 0.2]}, r"model\.dropouts=\[0\.1, 0\.2\] is out of range: three shares"),

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dlhw.errors import UserError
+from dlhw.layers.batch_norm import BatchNorm1d
 from dlhw.layers.masked import BatchNorm, MaskedConv1d
 from dlhw.ranges import check_at_least, check_within
 from dlhw.specs import SequenceSpec, wants
@@ -53,7 +54,7 @@ class ResidualBind(nn.Module):
         self.convs = nn.ModuleList(MaskedConv1d(filters, filters, 3, dilation=dilation, bias=False) for dilation in (1, *dilations))
         self.norms = nn.ModuleList(BatchNorm(filters) for _ in self.convs)
         self.dense = nn.Linear(filters * self.bins, hidden, bias=False)
-        self.last = nn.BatchNorm1d(hidden)
+        self.last = BatchNorm1d(hidden)
         self.head = nn.Linear(hidden, spec.outputs)
 
     def forward(self, bases: Tensor, mask: Tensor) -> Tensor:
