@@ -4,7 +4,6 @@ What stands in ``conf/`` is composed by Hydra; the dataclasses here say which ty
 """
 
 import importlib
-import inspect
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from dlhw.errors import UserError
+from dlhw.knobs import check_knobs
 
 CONF = Path(__file__).parent.parent / "conf"
 
@@ -161,10 +161,10 @@ def targets(node: Any, key: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def bind(cfg: DictConfig) -> None:
-    """Check that every ``_target_`` exists and takes the knobs beside it (this imports the targets).
+    """Check that every ``_target_`` exists, and takes the knobs beside it and their values (this imports the targets).
 
     Raises:
-        UserError: naming the key and the knobs that the target takes.
+        UserError: naming the key and what would be right.
     """
     for key, node in targets(OmegaConf.to_container(cfg, resolve=True)):
         try:
@@ -176,19 +176,4 @@ def bind(cfg: DictConfig) -> None:
             raise UserError(f"{key}._target_={node['_target_']} is refused: it is defined elsewhere")
         if not isinstance(target, type):
             raise UserError(f"{key}._target_={node['_target_']} is refused: a class is right")
-        takes = _knobs(target)
-        for knob in node:
-            if takes and not knob.startswith("_") and knob not in takes:
-                raise UserError(f"{key}.{knob} is not a knob of {node['_target_']}, which takes {', '.join(takes)}")
-
-
-def _knobs(target: Any) -> list[str]:
-    """The parameters of a function or class, with those of its bases as far as it hands ``**options`` on; none where anything goes."""
-    takes: dict[str, None] = {}
-    functions = [vars(base)["__init__"] for base in target.__mro__ if "__init__" in vars(base)] if isinstance(target, type) else [target]
-    for function in functions:
-        parameters = inspect.signature(function).parameters.values()
-        takes |= {p.name: None for p in parameters if p.name != "self" and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            return [*takes]
-    return []
+        check_knobs(key, target, node)

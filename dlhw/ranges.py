@@ -1,4 +1,4 @@
-"""The ranges of knobs: a line for each check, and the same words to the user everywhere."""
+"""The ranges of knobs: a line for each check, and the same words to the user everywhere. Their types are checked by :mod:`dlhw.knobs`."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,21 +19,14 @@ def check(group: str, right: str, fits: Callable[[Any], bool], **knobs: float | 
     for name, value in knobs.items():
         several = isinstance(value, Sequence) and not isinstance(value, str)
         values: Sequence[Any] = value if several else [value]  # type: ignore[assignment]
-        if not all(_is_number(one) and fits(one) for one in values):
+        if not all(map(fits, values)):
             shown = f"[{', '.join(map(str, values))}]" if several else value
             raise UserError(f"{group}.{name}={shown} is out of range: {'each ' if several else ''}{right}")
 
 
-def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-
-
 def check_at_least(least: float, group: str, **knobs: float | Sequence[float]) -> None:
-    """Refuse knobs below ``least``, and fractions of what is counted, from 1 on; see :func:`check`."""
-    if least >= 1:
-        check(group, f"at least {least}, a whole number", lambda value: isinstance(value, int) and value >= least, **knobs)
-    else:
-        check(group, f"at least {least}" if least else "0 or more", lambda value: value is not None and value >= least, **knobs)
+    """Refuse knobs below ``least``; see :func:`check`."""
+    check(group, f"at least {least}" if least else "0 or more", lambda value: value >= least, **knobs)
 
 
 def check_shares(group: str, **knobs: float | Sequence[float]) -> None:

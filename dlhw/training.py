@@ -177,7 +177,7 @@ def make(key: str, node: DictConfig, *arguments: Any, **options: Any) -> Any:
     try:
         return instantiate(node, _convert_="all")(*arguments, **options)
     except (TypeError, ValueError, RuntimeError, LookupError) as error:
-        knobs = ", ".join(f"{name}={value}" for name, value in node.items() if name not in ("_target_", "_partial_"))
+        knobs = ", ".join(f"{name!s}={value}" for name, value in node.items() if name not in ("_target_", "_partial_"))
         raise UserError(f"{key} ({node._target_.rpartition('.')[2]}) cannot be built of its settings ({knobs}): {error}") from error
 
 

@@ -139,7 +139,7 @@ def test_statistics_of_each_split_as_the_course_has_them(tmp_path):
 def test_the_scale_against_one_written_out():
     values = np.array([[4.0, 10], [1, np.nan], [3, 20], [100, 0], [2, 5]], np.float32)
     for log in (False, True):
-        scale = fit_scale(values, ("a", "b"), 75, log)
+        scale = fit_scale(values, ("a", "b"), "train", 75, log)
         found = scale.apply(values)
         for column, sample in ((0, [4.0, 1, 3, 100, 2]), (1, [10, 20, 0, 5])):
             cut = np.minimum(sample, np.percentile(sample, 75))
@@ -150,7 +150,7 @@ def test_the_scale_against_one_written_out():
 
 
 def test_new_values_are_cut_to_the_range_of_the_training_ones():
-    scale = fit_scale(np.array([[0.0], [1], [2], [3]], np.float32), ("a",), 100, True)
+    scale = fit_scale(np.array([[0.0], [1], [2], [3]], np.float32), ("a",), "train", 100, True)
     new = scale.apply(np.array([[-5.0], [0], [3], [9]], np.float32))
     assert new[0] == new[1] and new[2] == new[3]  # a logarithm needs a lower bound too
 
@@ -158,14 +158,14 @@ def test_new_values_are_cut_to_the_range_of_the_training_ones():
 def test_normal_scores_are_the_quantiles_at_the_ranks():
     values = np.random.default_rng(0).exponential(size=(200, 2)).round(1).astype(np.float32)  # with ties
     values[:20, 1] = np.nan
-    scores = fit_scale(values, ("a", "b"), 95, normal_scores=True).apply(values)
+    scores = fit_scale(values, ("a", "b"), "train", 95, normal_scores=True).apply(values)
     for column in (0, 1):
         there = ~np.isnan(values[:, column])
         cut = values[there, column].clip(max=np.percentile(values[there, column], 95))
         expected = stats.norm.ppf(stats.rankdata(cut) / (there.sum() + 1))
         np.testing.assert_allclose(scores[there, column], expected, rtol=1e-5, atol=1e-6)
     assert np.isnan(scores[:20, 1]).all()
-    new = fit_scale(values, ("a", "b"), 100, normal_scores=True).apply(np.array([[-1, 0.5], [99, 0.5]], np.float32))
+    new = fit_scale(values, ("a", "b"), "train", 100, normal_scores=True).apply(np.array([[-1, 0.5], [99, 0.5]], np.float32))
     assert new[0, 0] == pytest.approx(np.nanmin(scores[:, 0])) and new[1, 0] > np.nanmax(scores[:, 0]) and new[0, 1] == new[1, 1]
 
 
@@ -234,6 +234,8 @@ KNOBS = {
     ("val_share", 0): "between 0 and 1",
     ("val_share", 1): "between 0 and 1",
     ("train_probes", 0): "at least 1, or null",
+    ("split_seed", -1): "0 or more",
+    ("unseen_by", "cluster"): "and identity=0.5 change nothing without task.data.unseen",
 }
 
 
@@ -253,15 +255,15 @@ def constant(frame: pd.DataFrame, value: float) -> pd.DataFrame:
 
 
 BAD_TABLES = {
-    "all NaN": (lambda f: f.assign(EXP1=np.nan), r"EXP1 has no intensity at all: take it out with task\.data\.exclude=\[EXP1\]"),
-    "NaN in set A": (lambda f: without(f, "EXP1", f["Probe_Set"] == "SetA"), r"EXP1 has no measured intensity among the training probes"),
-    "constant": (lambda f: constant(f, 3.0), r"EXP1 has the same intensity on all training probes"),
-    "constant that floats cannot hold": (lambda f: constant(f, 0.1), r"EXP1 has the same intensity on all training probes"),
-    "only set A": (lambda f: f.assign(Probe_Set="SetA"), r"no measured probe for test: probes of SetA and of SetB are right"),
+    "all NaN": (lambda f: f.assign(EXP1=np.nan), r"EXP1 has no intensity at all: task\.data\.exclude=\[EXP1\] is right"),
+    "NaN in set A": (lambda f: without(f, "EXP1", f["Probe_Set"] == "SetA"), r"EXP1 has no measured intensity among the probes of train"),
+    "constant": (lambda f: constant(f, 3.0), r"EXP1 has the same intensity on all probes of train"),
+    "constant that floats cannot hold": (lambda f: constant(f, 0.1), r"EXP1 has the same intensity on all probes of train"),
+    "only set A": (lambda f: f.assign(Probe_Set="SetA"), r"no measured probe for test: probes of SetB \(test\) are right"),
     "only set B": (lambda f: f.assign(Probe_Set="SetB"), r"no measured probe for train, val"),
     "too long": (lambda f: f.assign(RNA_Seq=f["RNA_Seq"] + "A" * 20), r"row 2: the sequence is longer than 41 nucleotides"),
     "no sequence": (lambda f: f.assign(RNA_Seq=f["RNA_Seq"].where(f.index != 7, "")), r"row 9: the sequence is empty"),
-    "no base": (lambda f: f.assign(RNA_Seq=f["RNA_Seq"].where(f.index != 7, "ACX")), r"in 1 rows \(row 9: 'X'\)"),
+    "no base": (lambda f: f.assign(RNA_Seq=f["RNA_Seq"].where(f.index != 7, "ACX")), r"in a row \(row 9: 'X'\)"),
 }
 
 
@@ -271,6 +273,25 @@ def test_bad_tables(tmp_path, case):
     path = write_table(tmp_path / "t.txt", change(table(400, experiments=2)))
     with pytest.raises(UserError, match=message):
         read(path)
+
+
+def test_what_to_do_without_the_only_protein(tmp_path):
+    path = write_table(tmp_path / "t.txt", table(400, experiments=2).assign(EXP1=np.nan))
+    with pytest.raises(UserError, match=r"EXP1 has no intensity at all: another task\.data\.protein is right"):
+        read(path, protein="EXP1")
+
+
+def test_statistics_of_a_split_without_values_name_it(tmp_path):
+    frame = table(400, experiments=2)
+    path = write_table(tmp_path / "t.txt", without(frame, "EXP1", frame["Probe_Set"] == "SetB"))
+    with pytest.raises(UserError, match=r"EXP1 has no measured intensity among the probes of test"):
+        read(path, statistics="per_split")
+
+
+def test_metadata_of_another_table_are_refused(path, tmp_path):
+    (tmp_path / "other.csv").write_text("Motif_ID,Protein_name\nEXP77,RBFOX1\n")
+    with pytest.raises(UserError, match=r"task\.data\.metadata=.*other\.csv names no experiment of .*, which are EXP1.*or null where its columns"):
+        read(path, metadata=str(tmp_path / "other.csv"))
 
 
 @pytest.mark.realdata

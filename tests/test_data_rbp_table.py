@@ -24,26 +24,48 @@ def write(tmp_path: Path):
 
 
 def test_a_table_is_read_as_it_stands(write):
-    probes = read_probes(write(GOOD))
+    probes = read_probes(write(GOOD), ("EXP1", "EXP2"))
     assert probes.in_set_b.tolist() == [False, True, False]
     assert probes.sequences == ("ACGU", "GGU", "NAN")  # the last one is a sequence, no missing value
     assert probes.experiments == read_experiments(write(GOOD)) == ("EXP1", "EXP2")
     assert probes.intensities.dtype == np.float32
     np.testing.assert_array_equal(probes.intensities, np.array([[1.5, -2], [np.nan, 300], [np.nan, 0]], np.float32))
-    zipped = read_probes(write(gzip.compress(GOOD.encode()), "table.tsv.gz"))
+    zipped = read_probes(write(gzip.compress(GOOD.encode()), "table.tsv.gz"), ("EXP1", "EXP2"))
     assert zipped.sequences == probes.sequences and zipped.sha256 != probes.sha256
 
 
 def test_columns_may_stand_in_any_order_and_lines_end_as_on_windows(write):
-    probes = read_probes(write("EXP1\tRNA_Seq\tProbe_Set\r\n2\tAC\tSetB\r\n"))
+    probes = read_probes(write("EXP1\tRNA_Seq\tProbe_Set\r\n2\tAC\tSetB\r\n"), ("EXP1",))
     assert (probes.sequences, probes.experiments, probes.intensities.tolist()) == (("AC",), ("EXP1",), [[2]])
 
 
-def test_a_changed_file_is_read_anew(write):
+def test_the_table_of_rnacompetes_authors_names_its_probes(write):
+    """Their norm_data.txt has Probe_ID as a third column, as MultiRBP's code reads it (github.com/OrensteinLab/MultiRBP)."""
+    path = write(GOOD.replace("RNA_Seq", "RNA_Seq\tProbe_ID").replace("U\t", "U\tRBD_v3_0\t").replace("NAN", "NAN\tRBD_v3_2"))
+    assert read_experiments(path) == ("EXP1", "EXP2")
+    assert read_probes(path, ("EXP2",)).intensities.tolist() == [[-2], [300], [0]]
+
+
+def test_what_is_not_asked_for_may_be_wrong(write):
+    path = write(GOOD.replace("3e2", "strong"))
+    assert read_probes(path, ("EXP1",)).experiments == ("EXP1",)
+
+
+def test_empty_lines_count_as_rows_and_blanks_do_not_matter(write):
+    probes = read_probes(write(GOOD.replace("SetB\tGGU", "\n\nSetB\t GGU ") + "\n\n"), ("EXP1",))
+    assert probes.sequences == ("ACGU", "GGU", "NAN")
+    assert list(probes.rows) == [2, 5, 6]
+    with pytest.raises(UserError, match=r"row 5: EXP2 is 'strong'"):
+        read_probes(write(GOOD.replace("SetB", "\n\nSetB").replace("3e2", "strong"), "other.txt"), ("EXP2",))
+
+
+def test_a_file_is_read_once_and_anew_when_it_has_changed(write, monkeypatch):
     path = write(GOOD)
-    before = read_probes(path)
-    assert read_probes(path) is before
-    assert read_probes(write(GOOD + "SetB\tA\t1\t1\n")).sequences[-1] == "A"
+    before = read_probes(path, ("EXP1",))
+    with monkeypatch.context() as without:
+        without.delattr(pd, "read_csv")
+        assert read_probes(path, ("EXP2",)).sequences == before.sequences
+    assert read_probes(write(GOOD + "SetB\tA\t1\t1\n"), ("EXP1",)).sequences[-1] == "A"
 
 
 def damaged(text: str) -> bytes:
@@ -65,7 +87,7 @@ WRONG_TABLES = {
     "decimal comma": (GOOD.replace("1.5", "1,5"), r"row 2: EXP1 is '1,5'; a number"),
     "infinite": (GOOD.replace("3e2", "inf"), r"row 3: EXP2 is 'inf'; a number"),
     "a field too many": (GOOD.replace("3e2", "3e2\t7"), r"cannot be read as a table \(.*line 3"),
-    "a field too many in every row": ("\n".join([ROWS[0], *(f"{row}\t1" for row in ROWS[1:])]), r"cannot be read as a table|row 2"),
+    "a field too many in every row": ("\n".join([ROWS[0], *(f"{row}\t1" for row in ROWS[1:])]), r"cannot be read as a table \(its rows have more fields"),
     "empty": ("", r"cannot be read as a table \(No columns to parse from file\): tab-separated text is right"),
     "header only": (ROWS[0] + "\n", r"has no rows"),
     "binary": (bytes(range(256)) * 4, r"cannot be read as a table|lacks the column"),
@@ -77,7 +99,7 @@ def test_wrong_tables(write, case):
     text, message = WRONG_TABLES[case]
     path = write(text)
     with pytest.raises(UserError, match=message) as error:
-        read_probes(path)
+        read_probes(path, read_experiments(path))
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
@@ -87,12 +109,13 @@ ARCHIVES = [damaged(GOOD), gzip.compress(GOOD.encode() * 50)[:-20], b"no gzip at
 @pytest.mark.parametrize("data", ARCHIVES, ids=["flipped", "cut", "no gzip", "empty"])  # bytes would name a test by the time of day
 def test_damaged_archives(write, data):
     with pytest.raises(UserError, match=r"table\.tsv\.gz cannot be read as a table \(.+\): tab-separated text is right"):
-        read_probes(write(data, "table.tsv.gz"))
+        read_experiments(path := write(data, "table.tsv.gz"))
+        read_probes(path, ("EXP1",))
 
 
 def test_a_folder_is_no_table(tmp_path):
     with pytest.raises(UserError, match="cannot be read as a table"):
-        read_probes(tmp_path)
+        read_experiments(tmp_path)
 
 
 NAMES = pd.DataFrame(

@@ -27,7 +27,7 @@ def test_one_hot():
 @pytest.mark.parametrize("sequence", ["", "ACGUACG", "AC-GU", "ACGR", "AC GU", "ACGÜ", "AC\0G", "ACG\0", "\0", "A😀G", "AC\ud800"])
 def test_what_is_no_rna_is_told_by_its_row(sequence):
     with pytest.raises(UserError, match=r"table\.tsv.*row 12"):
-        encode(["ACGU", sequence, "ACG"], 6, "table.tsv", first_row=11)
+        encode(["ACGU", sequence, "ACG"], 6, "table.tsv", range(11, 14))
 
 
 def test_messages():

@@ -49,11 +49,9 @@ def test_values_that_fit(function: Callable[..., None], knobs: dict[str, Any]) -
     [
         (even, {"a": 2, "b": 3, "c": 5}, "model.b=3 is out of range: even, or null"),  # the first wrong one
         (even, {"a": [2, 4, 1]}, "model.a=[2, 4, 1] is out of range: each even, or null"),
-        (at_least_two, {"a": 1}, "optim.a=1 is out of range: at least 2, a whole number"),
-        (at_least_two, {"a": float("nan")}, "optim.a=nan is out of range: at least 2, a whole number"),
-        (at_least_two, {"a": [2.0]}, "optim.a=[2.0] is out of range: each at least 2, a whole number"),
-        (not_negative, {"a": "much"}, "optim.a=much is out of range: 0 or more"),
-        (not_negative, {"a": True}, "optim.a=True is out of range: 0 or more"),
+        (at_least_two, {"a": 1}, "optim.a=1 is out of range: at least 2"),
+        (at_least_two, {"a": float("nan")}, "optim.a=nan is out of range: at least 2"),
+        (at_least_two, {"a": [1]}, "optim.a=[1] is out of range: each at least 2"),
         (not_negative, {"a": -1e-9}, "optim.a=-1e-09 is out of range: 0 or more"),
         (shares, {"a": 1.0}, "model.a=1.0 is out of range: 0 to below 1"),
         (shares, {"a": -0.1}, "model.a=-0.1 is out of range: 0 to below 1"),

@@ -16,7 +16,7 @@ from dlhw.data.rbp_scale import fit_scale
 from dlhw.data.rbp_table import Column, Probes, read_experiments, read_metadata, read_probes, select
 from dlhw.data.rna import encode
 from dlhw.data.unseen import hide, hold_out, measured_answers
-from dlhw.errors import UserError
+from dlhw.errors import UserError, listed
 from dlhw.ranges import check, check_at_least, check_split
 from dlhw.specs import SequenceSpec
 
@@ -83,6 +83,7 @@ class ProbeData(ArrayData):
         check_split(val_share=val_share)
         probes = {"train_probes": train_probes, "val_probes": val_probes, "test_probes": test_probes}
         check("task.data", "at least 1, or null", lambda most: most is None or most >= 1, **probes)
+        check_at_least(0, "task.data", split_seed=split_seed)
         if log and normal_scores:
             raise UserError("task.data.log=true changes nothing where task.data.normal_scores=true: ranks stay; leave one of them out")
         if statistics not in STATISTICS:
@@ -92,6 +93,8 @@ class ProbeData(ArrayData):
         self.length, self.statistics = length, statistics
         self.scale: dict[str, Any] = {"clip_percentile": clip_percentile, "log": log, "normal_scores": normal_scores}
         self.val_share, self.split_seed = val_share, split_seed
+        if unseen is None and (unseen_by, identity) != ("protein", 0.5):
+            raise UserError(f"task.data.unseen_by={unseen_by} and identity={identity} change nothing without task.data.unseen: a share or names")
         self.unseen = unseen if unseen is None or isinstance(unseen, int | float) else _names(unseen)
         self.unseen_by, self.identity = unseen_by, identity
 
@@ -113,23 +116,27 @@ class ProbeData(ArrayData):
         values = probes.intensities[:, [probes.experiments.index(column.experiment) for column in columns]]
         for name, column in zip(names, values.T, strict=True):
             if np.isnan(column).all():
-                raise UserError(f"{probes.path}: {name} has no intensity at all: take it out with task.data.exclude=[{name}]")
+                raise UserError(f"{probes.path}: {name} has no intensity at all: {_without(name, names)} is right")
         about = self.about(columns)
         held: dict[str, str] = {}
         if self.unseen:
             amino_acids = about.get("amino_acids", ())
             held = hold_out(columns, amino_acids, self.unseen, self.unseen_by, self.identity, self.split_seed)
-        codes = encode(probes.sequences, self.length, str(probes.path), first_row=2)
+        codes = encode(probes.sequences, self.length, str(probes.path), probes.rows)
         rows = split_rows(codes, probes.in_set_b, self.val_share, self.split_seed)
         measured = np.asarray(~np.isnan(values).all(axis=1))
         rows = {split: part[measured[part]] for split, part in rows.items()}
         rows["test"] = draw(rows["test"], self.most["test"], self.split_seed)  # a table may be sorted; the others are in random order
         rows = {split: part[: self.most[split]] for split, part in rows.items()}
         if empty := [split for split, part in rows.items() if not len(part)]:
-            raise UserError(f"{probes.path} has no measured probe for {', '.join(empty)}: probes of SetA and of SetB are right")
+            raise UserError(
+                f"{probes.path} has no measured probe for {', '.join(empty)}: probes of SetB (test) are right, and enough of SetA with other "
+                f"sequences, of which task.data.val_share={self.val_share} validates and the rest trains"
+            )
         self.splits = {}
         for split, part in rows.items():
-            fitted = fit_scale(values[rows["train"] if self.statistics == "train" else part], names, **self.scale)
+            fitted_on = split if self.statistics == "per_split" else "train"
+            fitted = fit_scale(values[rows[fitted_on]], names, fitted_on, **self.scale)
             scaled = fitted.apply(values[part])
             self.splits[split] = Split(codes[part], hide(scaled, names, held, split))
             if held and split == "test":
@@ -161,8 +168,13 @@ class RbpData(ProbeData):
         experiments = read_experiments(table)  # before all of it is read: a wrong name is told at once
         right = f"an .xlsx or .csv with Motif_ID and Protein_name is right, or null where the columns of {table.name} are the proteins"
         proteins = read_metadata(self.find("task.data.metadata", self.metadata, right)) if self.metadata else {}
+        if proteins and not proteins.keys() & {*experiments}:
+            raise UserError(
+                f"task.data.metadata={self.metadata} names no experiment of {table}, which are {listed(experiments)}: "
+                "that table's own metadata is right, or null where its columns are called by their proteins"
+            )
         columns = self.chosen(table, experiments, proteins)
-        return read_probes(table), columns
+        return read_probes(table, [column.experiment for column in columns]), columns
 
     def about(self, columns: Sequence[Column]) -> dict[str, tuple[str, ...]]:
         found = {}
@@ -173,6 +185,11 @@ class RbpData(ProbeData):
                 found[key] = read(path, columns)
                 self.checksums[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
         return found
+
+
+def _without(name: str, names: Sequence[str]) -> str:
+    """What is right where a protein of several, or the only one, cannot be learnt."""
+    return f"task.data.exclude=[{name}]" if len(names) > 1 else "another task.data.protein"
 
 
 def _names(given: object) -> tuple[str, ...]:

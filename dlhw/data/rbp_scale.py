@@ -53,23 +53,26 @@ class NormalScores:
 
 
 def fit_scale(
-    values: Values, proteins: tuple[str, ...], clip_percentile: float, log: bool = False, normal_scores: bool = False
+    values: Values, proteins: tuple[str, ...], split: str, clip_percentile: float, log: bool = False, normal_scores: bool = False
 ) -> Scale | NormalScores:
     """The scale of intensities (N, P): values above a percentile are cut to it; logarithms are taken after a shift to 1 and more; normal
     scores keep the order of the values and nothing else.
+
+    Args:
+        split: what the values are of, for messages.
 
     Raises:
         UserError: a protein without a value, or with one value only.
     """
     for name, column in zip(proteins, values.T, strict=True):
         if np.isnan(column).all():
-            raise UserError(f"{name} has no measured intensity among the training probes: take it out with task.data.exclude=[{name}]")
+            raise UserError(f"{name} has no measured intensity among the probes of {split}: take it out with task.data.exclude=[{name}]")
     most = np.nanpercentile(values, clip_percentile, axis=0).astype(np.float64)
     least = np.nanmin(values, axis=0).astype(np.float64)
     scaled = _clipped(values, least, most, log)
     mean, std = np.nanmean(scaled, axis=0), np.nanstd(scaled, axis=0)
     if flat := [name for name, spread in zip(proteins, std, strict=True) if spread == 0]:
-        raise UserError(f"{', '.join(flat)} has the same intensity on all training probes: there is nothing to learn")
+        raise UserError(f"{', '.join(flat)} has the same intensity on all probes of {split}: there is nothing to learn")
     if normal_scores:
         return NormalScores([np.sort(column[~np.isnan(column)].clip(max=top)) for column, top in zip(values.T, most, strict=True)])
     return Scale(least, most, mean, std, log)

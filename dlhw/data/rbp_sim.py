@@ -70,7 +70,7 @@ class SimulatedProbes(ProbeData):
         digest = hashlib.sha256(codes.tobytes() + measured.tobytes()).hexdigest()
         self.checksums = {}
         names = tuple(protein.name for protein in self.proteins)
-        probes = Probes(Path("simulated probes"), in_set_b, tuple(decode(codes)), names, measured, digest)
+        probes = Probes(Path("simulated probes"), in_set_b, tuple(decode(codes)), names, measured, range(1, len(codes) + 1), digest)
         return probes, self.chosen(probes.path, names, {})
 
 

@@ -19,6 +19,7 @@ from dlhw.errors import UserError, listed
 
 PROBE_SET, SEQUENCE = "Probe_Set", "RNA_Seq"
 PROTEIN, EXPERIMENT = "Protein_name", "Motif_ID"
+NO_EXPERIMENT = (PROBE_SET, SEQUENCE, "Probe_ID")  # the last is in the table that RNAcompete's authors give out
 SETS = ("SetA", "SetB")
 UNREADABLE = (OSError, EOFError, ValueError, KeyError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile)  # of pandas and what it reads with
 
@@ -32,6 +33,7 @@ class Probes:
     sequences: tuple[str, ...]
     experiments: tuple[str, ...]
     intensities: NDArray[np.float32]  # (N, experiments)
+    rows: Sequence[int]  # (N,), of the file, for messages
     sha256: str
 
 
@@ -55,50 +57,54 @@ def read_experiments(path: Path) -> tuple[str, ...]:
     except UNREADABLE as error:
         raise _unreadable(path, error) from None
     _check_header(path, header)
-    return tuple(name for name in header if name not in (PROBE_SET, SEQUENCE))
+    return tuple(name for name in header if name not in NO_EXPERIMENT)
 
 
-def read_probes(path: Path) -> Probes:
-    """A tab-separated table with the columns ``Probe_Set`` (SetA or SetB), ``RNA_Seq`` and one for each experiment; may be gzipped.
+def read_probes(path: Path, experiments: Sequence[str]) -> Probes:
+    """The probes of a tab-separated table, which may be gzipped: its columns ``Probe_Set`` (SetA or SetB), ``RNA_Seq`` and some experiments.
+
+    Empty lines are passed over, as are blanks around a sequence.
 
     Raises:
-        UserError: unreadable, a column missing or twice, an unknown probe set, an intensity that is no number; names column and row.
+        UserError: unreadable, an unknown probe set, an intensity of these experiments that is no number; names column and row.
     """
     status = path.stat()
-    return _read_probes(path.resolve(), status.st_mtime_ns, status.st_size)
-
-
-@lru_cache(maxsize=2)
-def _read_probes(path: Path, mtime_ns: int, size: int) -> Probes:
-    """``mtime_ns`` and ``size`` are here for the cache: another file under the same name is read anew."""
-    experiments = read_experiments(path)
-    try:
-        frame = pd.read_csv(path, sep="\t", dtype={PROBE_SET: str, SEQUENCE: str}, na_filter=True, keep_default_na=True)
-        frame[SEQUENCE] = frame[SEQUENCE].fillna("")
-    except UNREADABLE as error:
-        raise _unreadable(path, error) from None
-    if frame.empty:
-        raise UserError(f"{path} has no rows: one for each probe is right")
+    frame, sha256 = _read_table(path.resolve(), status.st_mtime_ns, status.st_size)
+    rows = frame.index.to_numpy() + 2
     unknown = ~frame[PROBE_SET].isin(SETS).to_numpy()
     if unknown.any():
-        row = int(unknown.argmax())
-        raise UserError(f"{path}, row {row + 2}: {PROBE_SET} is {frame[PROBE_SET].iloc[row]!r}; {' or '.join(SETS)} is right")
+        first = int(unknown.argmax())
+        raise UserError(f"{path}, row {rows[first]}: {PROBE_SET} is {frame[PROBE_SET].iloc[first]!r}; {' or '.join(SETS)} is right")
     for name in experiments:
         numbers = pd.to_numeric(frame[name], errors="coerce")
         wrong = ((numbers.isna() & frame[name].notna()) | np.isinf(numbers)).to_numpy()
         if wrong.any():
-            row = int(wrong.argmax())
+            first = int(wrong.argmax())
             raise UserError(
-                f"{path}, row {row + 2}: {name} is '{frame[name].iloc[row]}'; a number, or nothing where it was not measured, is right"
+                f"{path}, row {rows[first]}: {name} is '{frame[name].iloc[first]}'; "
+                "a number, or nothing where it was not measured, is right"
             )
-    return Probes(
-        path,
-        (frame[PROBE_SET] == SETS[1]).to_numpy(),
-        tuple(frame[SEQUENCE]),
-        experiments,
-        frame[[*experiments]].to_numpy(np.float32),
-        hashlib.sha256(path.read_bytes()).hexdigest(),
-    )
+    in_set_b = (frame[PROBE_SET] == SETS[1]).to_numpy()
+    sequences = tuple(frame[SEQUENCE].fillna("").str.strip())
+    return Probes(path, in_set_b, sequences, tuple(experiments), frame[[*experiments]].to_numpy(np.float32), rows.tolist(), sha256)
+
+
+@lru_cache(maxsize=2)
+def _read_table(path: Path, mtime_ns: int, size: int) -> tuple[pd.DataFrame, str]:
+    """A table, its rows numbered from 0 with the empty ones that it lacks, and its SHA-256: once for all proteins of a sweep.
+
+    ``mtime_ns`` and ``size`` are here for the cache: another file under the same name is read anew.
+    """
+    try:
+        frame = pd.read_csv(path, sep="\t", dtype={PROBE_SET: str, SEQUENCE: str}, skip_blank_lines=False)
+        if not isinstance(frame.index, pd.RangeIndex):  # pandas takes what stands before the named columns for names of rows
+            raise ValueError("its rows have more fields than the first line has names")
+    except UNREADABLE as error:
+        raise _unreadable(path, error) from None
+    frame = frame.dropna(how="all")
+    if frame.empty:
+        raise UserError(f"{path} has no rows: one for each probe is right")
+    return frame, hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:
@@ -110,7 +116,7 @@ def _check_header(path: Path, header: list[str]) -> None:
         raise UserError(f"{path} lacks the column {' and '.join(missing)}; it begins with {', '.join(header[:4])}")
     if twice := [name for name, count in Counter(header).items() if count > 1]:
         raise UserError(f"{path} has the column {', '.join(twice)} more than once: one for each experiment is right")
-    if len(header) < 3:
+    if not {*header} - {*NO_EXPERIMENT}:
         raise UserError(f"{path} has no experiment: one column of intensities beside {PROBE_SET} and {SEQUENCE} at least is right")
 
 

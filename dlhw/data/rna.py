@@ -25,23 +25,24 @@ for _letters, _code in (*((letter, code) for code, letter in enumerate(ALPHABET)
         _CODES[ord(_letter)] = _code
 
 
-def encode(sequences: Sequence[str], length: int, where: str, first_row: int = 1) -> NDArray[np.uint8]:
+def encode(sequences: Sequence[str], length: int, where: str, rows: Sequence[int] | None = None) -> NDArray[np.uint8]:
     """Sequences as codes, (N, length), filled up with ``PADDING``. T counts as U, and case does not matter.
 
     Args:
         where: what the sequences are rows of, for messages.
-        first_row: the number of the first one there.
+        rows: the number of each one there; None counts from 1.
 
     Raises:
         UserError: an empty sequence, one over ``length``, a letter beside A, C, G, U, T and N; names the row.
     """
+    rows = range(1, len(sequences) + 1) if rows is None else rows
     lengths = np.fromiter(map(len, sequences), int, len(sequences))
     for wrong, what in ((lengths == 0, "is empty"), (lengths > length, f"is longer than {length} nucleotides")):
         if wrong.any():
-            row = int(wrong.argmax())
-            told = f" ({lengths[row]})" if lengths[row] else ""
+            first = int(wrong.argmax())
+            told = f" ({lengths[first]})" if lengths[first] else ""
             raise UserError(
-                f"{where}, row {row + first_row}: the sequence {what}{told}; "
+                f"{where}, row {rows[first]}: the sequence {what}{told}; "
                 f"1 to task.data.length={length} letters of A, C, G, U, N are right"
             )
     text = np.array(sequences, dtype=f"U{length}")
@@ -50,9 +51,10 @@ def encode(sequences: Sequence[str], length: int, where: str, first_row: int = 1
     inside = np.arange(length) < lengths[:, None]
     wrong = (codes == _UNKNOWN) | (letters > 255) | (inside & (codes == PADDING))
     if wrong.any():
-        rows = np.flatnonzero(wrong.any(axis=1))
-        named = "; ".join(f"row {row + first_row}: {chr(letters[row][wrong[row]][0])!r}" for row in islice(rows, 5))
-        raise UserError(f"{where} has letters that are no bases, in {len(rows)} rows ({named}): A, C, G, U (or T) and N are right")
+        bad = np.flatnonzero(wrong.any(axis=1))
+        named = "; ".join(f"row {rows[row]}: {chr(letters[row][wrong[row]][0])!r}" for row in islice(bad.tolist(), 5))
+        many = f"in {len(bad)} rows" if len(bad) > 1 else "in a row"
+        raise UserError(f"{where} has letters that are no bases, {many} ({named}): A, C, G, U (or T) and N are right")
     return codes
 
 
