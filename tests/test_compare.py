@@ -31,8 +31,13 @@ def runs(**more) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def settings_of(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The runs of each setting by its short name."""
+    return {name.short: members for name, members in by_setting(frame).items()}
+
+
 def test_parts_are_means_over_the_runs_and_the_last_row_over_the_parts():
-    table = parts_table(by_setting(runs()), "spearman", without=["D"])
+    table = parts_table(settings_of(runs()), "spearman", without=["D"])
     assert table["one"].to_dict() == pytest.approx({"A": 0.5, "B": 0.6, "C": 0.7, "mean of 3": 0.6})
     assert table["two"].to_dict() == pytest.approx({"A": 0.1, "B": 0.3, "C": 0.75, "mean of 3": 1.15 / 3})
 
@@ -40,20 +45,20 @@ def test_parts_are_means_over_the_runs_and_the_last_row_over_the_parts():
 def test_a_setting_that_lacks_a_part_has_no_mean_that_looks_like_the_others():
     frame = runs()
     frame.loc[frame["model"] == "two", "test/spearman:D"] = math.nan
-    table = parts_table(by_setting(frame), "spearman")
+    table = parts_table(settings_of(frame), "spearman")
     assert math.isnan(table.loc["mean of 4", "two"]) and table.loc["mean of 4", "one"] == pytest.approx(0.5)
-    [difference] = differences(by_setting(frame), "spearman")
+    [difference] = differences(settings_of(frame), "spearman")
     assert difference.estimate.n == 3
 
 
 def test_differences_are_paired_over_parts_with_an_interval():
-    [difference] = differences(by_setting(runs()), "spearman")
+    [difference] = differences(settings_of(runs()), "spearman")
     gains = [two - one for one, two in PARTS.values()]
     assert (difference.first, difference.second, difference.better, difference.estimate.n) == ("two", "one", 1, 4)
     assert difference.estimate.mean == pytest.approx(np.mean(gains))
     theirs = ttest_1samp(gains, 0).confidence_interval(0.95)
     assert (difference.estimate.low, difference.estimate.high) == pytest.approx(theirs)
-    [difference] = differences(by_setting(runs()), "spearman", without=["A", "B"], against="two")
+    [difference] = differences(settings_of(runs()), "spearman", without=["A", "B"], against="two")
     assert difference.first == "one" and difference.estimate.n == 2 and difference.estimate.low is None
     assert told(difference) == "one minus two: +0.0250, better in 1 of 2 parts"
 
@@ -80,17 +85,17 @@ def single(experiment: str = "each", **more) -> pd.DataFrame:
 
 def test_runs_on_one_protein_each_are_the_parts_of_one_setting():
     frame = pd.concat([runs(**{"task.data.protein": "all"}), single()], ignore_index=True)
-    settings = by_setting(frame[frame["model"] == "one"])
+    settings = settings_of(frame[frame["model"] == "one"])
     assert len(settings) == 2
     [difference] = differences(settings, "spearman", without=["D"])
-    assert difference.second.startswith("each ") and (difference.estimate.n, difference.estimate.over) == (3, "parts")
+    assert (difference.first, difference.second) == ("e", "each") and (difference.estimate.n, difference.estimate.over) == (3, "parts")
     assert difference.estimate.mean == pytest.approx(-0.1) and difference.better == 0
-    assert len(by_setting(pd.concat([single(), single(**{"optim.lr": 0.1}).assign(seed=1)], ignore_index=True))) == 2
+    assert len(settings_of(pd.concat([single(), single(**{"optim.lr": 0.1}).assign(seed=1)], ignore_index=True))) == 2
 
 
 def test_runs_on_one_and_the_same_protein_are_compared_over_seeds():
     frame = runs(**{"task.data.protein": "A"}).drop(columns=[f"test/spearman:{part}" for part in "BCD"])
-    [difference] = differences(by_setting(frame), "spearman")
+    [difference] = differences(settings_of(frame), "spearman")
     assert (difference.estimate.over, difference.estimate.n) == ("seeds", 2)
 
 
@@ -98,7 +103,7 @@ def test_settings_that_share_no_part_are_named():
     frame = runs()
     frame.loc[frame["model"] == "two", [f"test/spearman:{part}" for part in "ABC"]] = math.nan
     frame.loc[frame["model"] == "one", "test/spearman:D"] = math.nan
-    [difference] = differences(by_setting(frame), "spearman")
+    [difference] = differences(settings_of(frame), "spearman")
     assert difference.estimate is None and told(difference) == "two and one share none of their parts, so they cannot be compared"
 
 
@@ -107,20 +112,83 @@ def test_simulated_data_is_named(monkeypatch, capsys, tmp_path):
     for module in ("__main__", "table"):
         monkeypatch.setattr(f"dlhw.results.{module}.load_runs", lambda *folders: frame)
     assert main(["compare", "outputs"]) == 0
-    assert "sim two simulated minus" in capsys.readouterr().out
+    assert "two simulated minus one:" in capsys.readouterr().out
     assert main(["table", "outputs", "--metrics", "spearman", "--csv", str(tmp_path / "t.csv")]) == 0
     assert capsys.readouterr().out.count(" simulated ") == 2 and pd.read_csv(tmp_path / "t.csv")["simulated"].tolist().count(True) == 2
 
 
+def described(*settings: dict[str, object]) -> dict[str, str]:
+    """Short names, with what they leave out, of runs with these settings."""
+    row = {"task": "t", "model": "m", "experiment": "e", "status": "finished", "seed": 0, "epochs": 1, "simulated": False, "test/acc": 0.5}
+    return {name.short: name.more for name in by_setting(pd.DataFrame([row | setting for setting in settings]))}
+
+
+def test_names_are_the_fewest_words_that_tell_settings_apart():
+    adam, muon = {"optim.lr": 0.001, "optim.clip_norm": None}, {"optim.lr": 0.03, "optim.clip_norm": 1.0}
+    assert described({"model": "one", "experiment": "e/one", **adam}, {"model": "two", "experiment": "e/two", **muon}) == {
+        "one": "e/one, lr=0.001, clip_norm=-",
+        "two": "e/two, lr=0.03, clip_norm=1",
+    }
+    assert described({"experiment": "e/one", **adam}, {"experiment": "e/two", **muon}) == {
+        "e/one": "lr=0.001, clip_norm=-",
+        "e/two": "lr=0.03, clip_norm=1",
+    }
+    assert described(*({"model.a": a, "model.b": b} for a in (1, 2) for b in (1, 2))) == dict.fromkeys(
+        ("a=1 b=1", "a=1 b=2", "a=2 b=1", "a=2 b=2"), ""
+    )
+    together = ({"optim.long_name": value, "optim.lr": value} for value in (0.1, 0.2))
+    assert described(*together) == {"lr=0.1": "long_name=0.1", "lr=0.2": "long_name=0.2"}
+
+
+def test_only_names_that_would_be_the_same_get_further_words():
+    decoders = [{"model": "decoder", "model.attention": kind} for kind in ("dot", "none")]
+    assert described(*decoders, {"model": "ctc", "experiment": "e/ctc"}) == {
+        "decoder attention=dot": "e",
+        "decoder attention=none": "e",
+        "ctc": "e/ctc, attention=-",
+    }
+    rates = ({"experiment": "b", "optim.lr": rate} for rate in (1, 2))
+    assert [*described({"experiment": "a"}, *rates)] == ["a", "b lr=1", "b lr=2"]
+
+
+def test_names_say_what_is_simulated():
+    assert [*described({}, {"simulated": True, "experiment": "sim"})] == ["e", "sim simulated"]
+    several = [{"model": model, "simulated": made_up, "experiment": "b" if made_up else "a"} for made_up in (False, True) for model in "xy"]
+    assert sorted(described(*several)) == ["x", "x simulated", "y", "y simulated"]
+    assert [*described({"simulated": True})] == ["e simulated"]
+
+
+def test_the_table_fits_a_terminal_and_tells_below_what_names_leave_out(monkeypatch, capsys, tmp_path):
+    knobs = {"optim.optimizer._target_": "dlhw.muon.Muon", "optim.schedule": "onecycle", "trainer.max_epochs": 12}
+    others = {"optim.optimizer._target_": "torch.optim.Adam", "optim.schedule": "constant", "trainer.max_epochs": 1}
+    frame = runs(monitor="spearman")
+    for key in knobs:
+        frame[key] = frame["model"].map({"one": knobs[key], "two": others[key]})
+    monkeypatch.setattr("dlhw.results.__main__.load_runs", lambda *folders: frame)
+    assert main(["compare", "outputs", "--csv", str(tmp_path / "parts.csv")]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[1].split() == ["one", "two"] and pd.read_csv(tmp_path / "parts.csv").columns.tolist() == ["part", "one", "two"]
+    assert "one: _target_=dlhw.muon.Muon, schedule=onecycle, max_epochs=12" in printed[-2]
+    assert "two: _target_=torch.optim.Adam, schedule=constant, max_epochs=1" in printed[-1]
+
+    many = pd.concat([runs(monitor="spearman").assign(experiment=f"experiment/{number}") for number in range(4)], ignore_index=True)
+    monkeypatch.setattr("dlhw.results.__main__.load_runs", lambda *folders: many)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["compare", "outputs"]) == 0
+    table, _, _ = capsys.readouterr().out.partition("minus")
+    rows = table.splitlines()[:-1]
+    assert max(map(len, rows)) <= 80 and sum(row.startswith("mean of 4") for row in rows) > 1
+
+
 def test_without_parts_differences_are_paired_over_seeds():
     frame = runs().drop(columns=[f"test/spearman:{part}" for part in PARTS])
-    [difference] = differences(by_setting(frame), "spearman")
+    [difference] = differences(settings_of(frame), "spearman")
     assert difference.estimate.mean == pytest.approx(-0.1) and (difference.better, difference.estimate.n) == (0, 2)
 
 
 def test_of_errors_the_lower_is_better():
     frame = runs().rename(columns=lambda name: name.replace("spearman", "loss"))
-    [difference] = differences(by_setting(frame), "loss")
+    [difference] = differences(settings_of(frame), "loss")
     assert difference.second == "two" and difference.better == 1  # one is better in C alone
 
 
@@ -133,7 +201,7 @@ def books() -> pd.DataFrame:
 
 
 def test_error_rates_are_compared_over_seeds_and_not_over_books(monkeypatch, capsys, tmp_path):
-    [difference] = differences(by_setting(books()), "cer")
+    [difference] = differences(settings_of(books()), "cer")
     assert (difference.first, difference.second) == ("one", "two")
     assert (difference.estimate.over, difference.estimate.n, difference.better) == ("seeds", 2, 0)
     assert difference.estimate.mean == pytest.approx(0.1)
@@ -156,7 +224,7 @@ def test_a_single_setting_without_parts_is_nothing_to_compare(monkeypatch, capsy
 
 
 def test_what_cannot_be_compared():
-    settings = by_setting(runs())
+    settings = settings_of(runs())
     with pytest.raises(UserError, match="--without: E is no part; there are A, B, C, D"):
         parts_table(settings, "spearman", ["E"])
     with pytest.raises(UserError, match="no run has measured pearson on parts"):

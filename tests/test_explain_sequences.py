@@ -15,14 +15,16 @@ from dlhw.data.arrays import Split
 from dlhw.data.rna import decode, encode
 from dlhw.errors import UserError
 from dlhw.explain import sequences_kmers as kmers
-from dlhw.explain.sequences import Options, Report, explain_kmers
+from dlhw.explain.sequences import Options, Report, about, explain_kmers
 from dlhw.explain.sequences_filters import find_filters
 from dlhw.explain.sequences_motifs import meme
 from dlhw.explain.sequences_network import Network
 from dlhw.layers.masked import BatchNorm
+from dlhw.models.kmer_ridge import KmerRidge
 from dlhw.models.multirbp import MultiRBP
 from dlhw.models.rbp_bilstm import RbpBiLSTM
 from dlhw.models.rbp_cnn import RbpCNN
+from dlhw.models.rbp_dual_encoder import RbpDualEncoder
 from dlhw.models.rbp_residual import RbpResidual
 from dlhw.models.residualbind import ResidualBind
 from dlhw.specs import SequenceSpec
@@ -106,6 +108,23 @@ def test_sites_are_found_by_brute_force_too(kind, codes):
         sites = [window for window, value in zip(windows, said, strict=True) if value > 0 and value > max(said) / 2]
         counts = [[sum(site[k] == base for site in sites) for base in "ACGU"] for k in range(weight.shape[2])]
         assert found[place, 0].sites == len(sites) and found[place, 0].counts.tolist() == counts
+
+
+@pytest.mark.parametrize(
+    ("build", "lengths"),
+    [
+        (lambda: RbpResidual(SPEC, kernels=(5, 7), filters=4, width=4, dilations=(1,), kernel=3), [5, 7]),
+        (lambda: RbpDualEncoder(SequenceSpec(41, tuple("ABC"), ("MKTA", "MKLV", "MALV")), channels=4, kernel=9, depth=2, word=1), [9]),
+        (lambda: RbpBiLSTM(SPEC), []),
+        (lambda: KmerRidge(SPEC, longest=2), []),
+    ],
+    ids=["residual", "dual_encoder", "bilstm", "kmer_ridge"],
+)
+def test_filters_are_those_that_read_the_bases_whatever_the_widths_behind_them(build, lengths, codes):
+    """Inner convolutions of four channels read no bases."""
+    network = asked(build(), column=0)
+    assert [conv.kernel_size[1] for conv in network.convolutions()] == lengths
+    assert {len(found.counts) for found in find_filters(network, codes[:20], codes[:5])} == set(lengths)
 
 
 def test_meme_files_hold_probabilities(codes):
@@ -256,6 +275,14 @@ def test_agreement():
     z[15] = np.nan  # nothing was measured of the last one
     assert kmers.agreement(names, important, z) == kmers.Agreement("UG", "UG", 10, pytest.approx(1))
     assert kmers.agreement(names, important, z[::-1]) == kmers.Agreement("UU", "AC", 6 - 1, pytest.approx(-1))
+
+
+@pytest.mark.parametrize(("notes", "told"), [({"simulated": True}, "P2 (simulated), rbp_cnn"), ({}, "P2, rbp_cnn")])
+def test_data_is_simulated_where_the_result_says_so(notes, told):
+    """Not where a class of some name has read it."""
+    config = SimpleNamespace(task=SimpleNamespace(data=SimpleNamespace(_target_="my.own.Data" if notes else "dlhw.data.rbp_sim.Other")))
+    run = SimpleNamespace(spec=SPEC, config=config, result={"model": "rbp_cnn", "notes": notes})
+    assert about(run, 1) == told  # type: ignore[arg-type]
 
 
 def test_too_long_kmers(tmp_path):

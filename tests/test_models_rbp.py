@@ -1,5 +1,7 @@
 """Networks for RNA: their sizes, that padding means nothing to them, the function that they compute, and wrong knobs."""
 
+import inspect
+
 import pytest
 import torch
 from harness import composed
@@ -197,6 +199,17 @@ def test_multihead_attention_against_one_written_out():
         torch.testing.assert_close(seen["y"][row, :length], net.attend.out_proj(torch.cat(heads, dim=1)), rtol=1e-4, atol=1e-6)
 
 
+PROTEIN = "task.data.protein=P1"
+EXPERIMENTS = [
+    ["experiment=rbp/rbp_bilstm", PROTEIN, "task=rbp", "model=rbp_bilstm"],
+    ["experiment=rbp/rbp_bilstm_attention", PROTEIN, "task=rbp", "model=rbp_bilstm_attention"],
+    *(["experiment=rbp/attention", PROTEIN, f"model.attention={kind}"] for kind in ("none", "pool", "multihead")),
+    ["experiment=rbp/single", PROTEIN],
+    ["experiment=rbp/hidden", PROTEIN],
+    ["experiment=rbp_sim/attention"],
+]
+
+
 WRONG = [
     (RbpCNN, {"filters": 0}, "model.filters=0"),
     (RbpCNN, {"hidden": (4, 0)}, r"model.hidden=\[4, 0\] is out of range: each at least 1"),
@@ -208,6 +221,11 @@ WRONG = [
     (RbpBiLSTM, {"attention": "all"}, "model.attention=all is not one of none, pool, multihead"),
     (RbpBiLSTM, {"attention": "multihead", "hidden": 5, "heads": 4}, "model.heads=4 does not divide 10, twice model.hidden"),
     (RbpBiLSTM, {"filters": 4, "kernel": 0}, "model.kernel=0 is out of range"),
+    (RbpBiLSTM, {"filters": 4, "kernel": 42}, "model.kernel=42 is out of range"),
+    (RbpBiLSTM, {"kernel": 12}, "model.kernel=12 changes nothing where model.filters=0: leave it at 8"),
+    (RbpBiLSTM, {"heads": 2}, "model.heads=2 changes nothing where model.attention=none: leave it at 4"),
+    (RbpBiLSTM, {"attention": "pool", "heads": 2}, "model.heads=2 changes nothing where model.attention=pool: leave it at 4"),
+    (RbpBiLSTM, {"attention": "pool", "pool": "max"}, "model.pool=max changes nothing where model.attention=pool: leave it at mean"),
     (RbpResidual, {"kernels": (5, 0)}, r"model.kernels=\[5, 0\] is out of range"),
     (RbpResidual, {"kernel": 0}, r"model.kernel=0 is out of range: at least 1"),
     (RbpResidual, {"width": 0}, r"model.width=0 is out of range"),
@@ -219,6 +237,21 @@ WRONG = [
 def test_wrong_knobs(kind, knobs, message):
     with pytest.raises(UserError, match=message):
         kind(ONE, **knobs)
+
+
+def test_what_no_layer_reads_is_refused_by_the_defaults_of_the_recipe():
+    """Their files and the network name the same values, so every recipe can be built; a knob that is not read fits any sequence."""
+    parameters = inspect.signature(RbpBiLSTM.__init__).parameters
+    for model in ("rbp_bilstm", "rbp_bilstm_attention"):
+        knobs = composed("task=rbp", "task.data.protein=P1", f"model={model}").model
+        assert all(knobs[name] == parameters[name].default for name in ("kernel", "pool", "heads"))
+    assert RbpBiLSTM(SequenceSpec(5, ("P1",))).motifs is None
+
+
+@pytest.mark.parametrize("task_model", EXPERIMENTS, ids=" ".join)
+def test_the_recurrent_recipes_can_be_built(task_model):
+    net = instantiate(composed(*task_model).model)(ONE)
+    assert isinstance(net, RbpBiLSTM)
 
 
 @pytest.mark.parametrize("kind", [RbpCNN, RbpBiLSTM, RbpResidual])

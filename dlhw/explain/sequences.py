@@ -20,6 +20,7 @@ from dlhw.data.rna import ALPHABET, PADDING, decode, encode
 from dlhw.errors import UserError, listed
 from dlhw.explain import options as common
 from dlhw.explain.sequences_motifs import SUMMARY
+from dlhw.run_files import is_simulated
 
 if TYPE_CHECKING:
     from dlhw.data.arrays import Split
@@ -97,7 +98,7 @@ def chosen(protein: str | None, proteins: tuple[str, ...]) -> int:
 
 def about(run: "Run", column: int) -> str:
     """What a figure's title says of a run."""
-    simulated = " (simulated)" if run.config.task.data._target_.startswith("dlhw.data.rbp_sim.") else ""
+    simulated = " (simulated)" if is_simulated(run.result) else ""
     return f"{run.spec.proteins[column]}{simulated}, {run.result['model']}"
 
 

@@ -90,8 +90,9 @@ class Network:
         return received.double().cpu().numpy()
 
     def convolutions(self) -> list[MaskedConv1d]:
-        """The convolutions that read the bases."""
-        return [layer for layer in self.net.modules() if isinstance(layer, MaskedConv1d) and layer.in_channels == len(ALPHABET)]
+        """The convolutions that read the bases: the network's ``motifs``, one or several; none where it has no such attribute, or None."""
+        motifs = getattr(self.net, "motifs", None)
+        return [layer for layer in motifs.modules() if isinstance(layer, MaskedConv1d)] if motifs is not None else []
 
     def norm_after(self, conv: MaskedConv1d) -> tuple[Tensor, Tensor]:
         """What the batch normalisation after a convolution over the bases multiplies its filters with, and adds: (F,), (F,).

@@ -13,6 +13,7 @@ from dlhw.ranges import check_at_least, check_shares, check_within
 from dlhw.specs import SequenceSpec, wants
 
 ATTENTION = ("none", "pool", "multihead")
+KERNEL, POOL, HEADS = 8, "mean", 4  # the defaults, which stay where nothing reads these knobs
 
 
 class AttentionPool(nn.Module):
@@ -40,6 +41,9 @@ class RbpBiLSTM(nn.Module):
             it reads and normalised, before ``pool``.
         dropout: share of values dropped between LSTM layers and before the last layer.
 
+    ``kernel`` without filters, ``pool`` with ``attention=pool`` and ``heads`` without self-attention would change nothing: other values
+    than these defaults are refused there.
+
     Shapes: bases (B, 4, L), mask (B, L) -> (B, P). ``weights`` holds the attention of the last call: (B, L), or (B, L, L) as the mean
     over heads; None without attention.
     """
@@ -51,24 +55,32 @@ class RbpBiLSTM(nn.Module):
         spec: SequenceSpec,
         *,
         filters: int = 0,
-        kernel: int = 8,
+        kernel: int = KERNEL,
         hidden: int = 64,
         layers: int = 1,
-        pool: str = "mean",
+        pool: str = POOL,
         attention: str = "none",
-        heads: int = 4,
+        heads: int = HEADS,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         wants(spec, SequenceSpec, "rbp_bilstm")
         check_at_least(0, "model", filters=filters)
         check_at_least(1, "model", hidden=hidden, layers=layers, heads=heads)
-        check_within(spec.length, kernel=kernel)
         if attention not in ATTENTION:
             raise UserError(f"model.attention={attention} is not one of {', '.join(ATTENTION)}")
         if attention == "multihead" and 2 * hidden % heads:
             raise UserError(f"model.heads={heads} does not divide {2 * hidden}, twice model.hidden")
         check_shares("model", dropout=dropout)
+        for name, value, usual, read, where in (
+            ("kernel", kernel, KERNEL, filters > 0, "model.filters=0"),
+            ("pool", pool, POOL, attention != "pool", "model.attention=pool"),
+            ("heads", heads, HEADS, attention == "multihead", f"model.attention={attention}"),
+        ):
+            if not read and value != usual:
+                raise UserError(f"model.{name}={value} changes nothing where {where}: leave it at {usual}")
+        if filters:
+            check_within(spec.length, kernel=kernel)
         self.pool, self.attention = pool, attention
         width = 2 * hidden
         self.motifs = MaskedConv1d(4, filters, kernel) if filters else None

@@ -67,6 +67,11 @@ class RbpDualEncoder(nn.Module):
         self.alike = nn.Linear(2 * channels, 1)
         self.head = nn.Sequential(nn.Linear(2 * queries, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, 1))
 
+    @property
+    def motifs(self) -> MaskedConv1d:
+        """The convolution that reads the bases, by the name that the other networks for RNA call it; checkpoints know it as ``first``."""
+        return self.first
+
     def forward(self, bases: Tensor, mask: Tensor) -> Tensor:
         x = self.scale(self.first(bases, mask))  # (B, C, L)
         for conv, norm in zip(self.convs, self.norms, strict=True):

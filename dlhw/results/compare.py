@@ -8,6 +8,7 @@ lines together, so it is compared over seeds, and :mod:`dlhw.results.by_group` s
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import get_terminal_size
 
 import numpy as np
 import pandas as pd
@@ -15,10 +16,11 @@ import pandas as pd
 from dlhw.atomic_file import replacing
 from dlhw.config import direction
 from dlhw.errors import UserError
+from dlhw.results.names import Name, setting_names
 from dlhw.results.statistics import INTERVAL, Estimate, mean_with_interval
-from dlhw.results.summary import cells_with_data, setting_keys, shown_settings, summarize
+from dlhw.results.summary import setting_keys, summarize
 from dlhw.run_files import read_metrics
-from dlhw.run_folder import METRICS, short_names
+from dlhw.run_folder import METRICS
 
 Values = dict[str, float]  # by the name of a part, or by the seed
 PROTEIN = "task.data.protein"
@@ -40,21 +42,14 @@ class Difference:
     unit: str  # parts or seeds
 
 
-def by_setting(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The finished runs of each setting, from :func:`dlhw.results.load_runs`, by a name made of what tells the settings apart."""
+def by_setting(runs: pd.DataFrame) -> dict[Name, pd.DataFrame]:
+    """The finished runs of each setting, from :func:`dlhw.results.load_runs`, by its name."""
     runs = _gathered(runs)
     summary = summarize(runs)
-    cells, keys = cells_with_data(summary), setting_keys(summary)
-    short = short_names(set(shown_settings(summary)))
+    keys = setting_keys(summary)
     done = runs[runs["status"] == "finished"]
     members = done.merge(summary[keys].reset_index(names="setting"), on=keys)
-    names = [
-        " ".join(
-            str(value) if key in ("task", "model", "experiment", "data") else f"{short[str(key)]}={value}" for key, value in row.items()
-        )
-        for row in cells.to_dict("records")
-    ]
-    return {name: members[members["setting"] == number] for number, name in enumerate(names)}
+    return {name: members[members["setting"] == number] for number, name in enumerate(setting_names(summary))}
 
 
 def _gathered(runs: pd.DataFrame) -> pd.DataFrame:
@@ -159,11 +154,14 @@ def compare(runs: pd.DataFrame, metric: str | None, without: Sequence[str], agai
     if done.empty:
         raise UserError("none of these runs is finished, so there is nothing to compare")
     metric = metric or str(done["monitor"].iloc[0])
-    settings = by_setting(done)
+    named = by_setting(done)
+    settings = {name.short: members for name, members in named.items()}
     by_parts = _have_parts(settings, metric) or bool(without or csv)
     if by_parts:
         shown = parts_table(settings, metric, without)
-        print(f"test {metric}, mean over the runs of a setting\n{shown.to_string(float_format='{:.4f}'.format)}\n")
+        width = get_terminal_size((140, 0)).columns  # beyond it the table goes on below
+        table = shown.to_string(float_format="{:.4f}".format, line_width=width)
+        print(f"test {metric}, mean over the runs of a setting\n{table}\n")
         if csv:
             with replacing(csv) as temporary:
                 shown.to_csv(temporary, index_label="part")
@@ -172,6 +170,8 @@ def compare(runs: pd.DataFrame, metric: str | None, without: Sequence[str], agai
         for difference in differences(settings, metric, without, against):
             print(told(difference))
         print(f"in brackets: 95 % interval of the mean difference ({INTERVAL})")
+    if left_out := [f"{name.short}: {name.more}" for name in named if name.more]:
+        print("\n".join(["\nwhat else differs, '-' where a setting is null or not there", *left_out]))
 
 
 def first_passing(runs: pd.DataFrame, metric: str, threshold: float) -> list[float]:
