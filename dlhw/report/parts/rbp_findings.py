@@ -39,6 +39,7 @@ SYSTEMS = {
     "ResidualBind": many("residualbind"),
     "k-mer ridge": many("kmer_ridge"),
 }
+PEERS = ("MultiRBP", "ResidualBind")
 
 
 def findings(records: Sequence[Record]) -> list[str]:
@@ -140,7 +141,12 @@ def together(records: Sequence[Record]) -> str:
             said.append(f"{gain:+.3f} against {system} (better on {better} of {len(common)})")
     if not said:
         return ""
-    return f"One network for all proteins, in mean test Spearman over the proteins but {' and '.join(UNRELIABLE)}: {', '.join(said)}."
+    by_muon = any(record.has({**SYSTEMS[peer], "optim.optimizer._target_": "dlhw.muon.Muon"}) for peer in PEERS for record in records)
+    return (
+        f"One network for all proteins, in mean test Spearman over the proteins but {' and '.join(UNRELIABLE)}: {', '.join(said)}."
+        + f" {' and '.join(PEERS)} learn the same targets by the same optimizer, Muon, which on the validation split serves them as well as "
+        "Adam, the one of their papers, at its best rate or better." * by_muon
+    )
 
 
 def few_shot_scores(records: Sequence[Record]) -> Scores | None:
