@@ -4,7 +4,6 @@ python -m dlhw.decode outputs/p2g/attention model.attention=dot task.decode.meth
 """
 
 import argparse
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from dlhw import command
-from dlhw.atomic_file import replacing, write_text
 from dlhw.errors import UserError
 from dlhw.results import Run, load_run, load_runs
 from dlhw.results.asked import has, parsed
+from dlhw.results.ensemble import ensemble_name, write_scores
 from dlhw.results.summary import setting_cells, summarize, with_spread
 from dlhw.run_folder import DECODED
 
@@ -129,13 +128,6 @@ def named(settings: "Decode", own: "Decode", split: str, used: frozenset[str]) -
     return "_".join([split, settings.method, *changed])
 
 
-def write(folder: Path, name: str, result: dict[str, Any], predictions: Arrays) -> None:
-    """``FOLDER/NAME.json`` and the predictions beside it."""
-    with replacing(folder / f"{name}.npz") as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **predictions)
-    write_text(folder / f"{name}.json", json.dumps(result, indent=2) + "\n")
-
-
 def run_folders(folders: Sequence[str], asked: Mapping[str, str]) -> list[Path]:
     """The finished runs below folders, of those that are asked for: by fields of ``result.json``, as model, and by settings.
 
@@ -164,7 +156,7 @@ def each(folders: Sequence[Path], given: Mapping[str, Any], options: argparse.Na
         data[key] = data[key] if key in data else data_of(run, options.data_root)
         metrics, predictions = decoded(run, data[key], options.split, settings, run.task.evaluated)
         name = named(settings, own, options.split, head_of(run.task.net).used(settings))
-        write(folder / DECODED, name, {"decode": asdict(settings), options.split: metrics}, predictions)
+        write_scores(folder / DECODED, name, {"decode": asdict(settings), options.split: metrics}, predictions)
         print(f"{folder} {name}:", shown(metrics), flush=True)
         yield folder, metrics
 
@@ -184,14 +176,8 @@ def together(folders: Sequence[Path], given: Mapping[str, Any], options: argpars
     members = [folder.name for folder in folders]
     result = {"ensemble": members, "decode": asdict(settings), options.split: metrics}
     name = named(settings, own, options.split, head_of(first.task.net).used(settings))
-    write(folders[0].parent / DECODED, f"{ensemble_name(folders)}_{name}", result, predictions)
+    write_scores(folders[0].parent / DECODED, f"{ensemble_name(folders)}_{name}", result, predictions)
     print(f"ensemble of {len(runs)} {name}:", shown(metrics))
-
-
-def ensemble_name(folders: Sequence[Path]) -> str:
-    """The number of members and, since as many others would make another ensemble, a digest of their folders' names."""
-    members = sorted(f"{folder.parent.name}/{folder.name}" for folder in map(Path.resolve, folders))
-    return f"ensemble-of-{len(members)}-{hashlib.sha256(chr(10).join(members).encode()).hexdigest()[:6]}"
 
 
 def shown(metrics: dict[str, float]) -> str:

@@ -235,7 +235,7 @@ KNOBS = {
     ("val_share", 1): "between 0 and 1",
     ("train_probes", 0): "at least 1, or null",
     ("split_seed", -1): "0 or more",
-    ("unseen_by", "cluster"): "and identity=0.5 change nothing without task.data.unseen",
+    ("unseen_by", "cluster"): "and identity=0.5 change nothing without unseen",
 }
 
 
@@ -290,7 +290,7 @@ def test_statistics_of_a_split_without_values_name_it(tmp_path):
 
 def test_metadata_of_another_table_are_refused(path, tmp_path):
     (tmp_path / "other.csv").write_text("Motif_ID,Protein_name\nEXP77,RBFOX1\n")
-    with pytest.raises(UserError, match=r"task\.data\.metadata=.*other\.csv names no experiment of .*, which are EXP1.*or null where its columns"):
+    with pytest.raises(UserError, match=r"metadata=.*other\.csv names no experiment of .*, which are EXP1.*or null where its columns"):
         read(path, metadata=str(tmp_path / "other.csv"))
 
 

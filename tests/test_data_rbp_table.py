@@ -87,7 +87,7 @@ WRONG_TABLES = {
     "decimal comma": (GOOD.replace("1.5", "1,5"), r"row 2: EXP1 is '1,5'; a number"),
     "infinite": (GOOD.replace("3e2", "inf"), r"row 3: EXP2 is 'inf'; a number"),
     "a field too many": (GOOD.replace("3e2", "3e2\t7"), r"cannot be read as a table \(.*line 3"),
-    "a field too many in every row": ("\n".join([ROWS[0], *(f"{row}\t1" for row in ROWS[1:])]), r"cannot be read as a table \(its rows have more fields"),
+    "a field too many in every row": ("\n".join([ROWS[0], *(f"{row}\t1" for row in ROWS[1:])]), r"table \(its rows have more fields"),
     "empty": ("", r"cannot be read as a table \(No columns to parse from file\): tab-separated text is right"),
     "header only": (ROWS[0] + "\n", r"has no rows"),
     "binary": (bytes(range(256)) * 4, r"cannot be read as a table|lacks the column"),
@@ -108,8 +108,8 @@ ARCHIVES = [damaged(GOOD), gzip.compress(GOOD.encode() * 50)[:-20], b"no gzip at
 
 @pytest.mark.parametrize("data", ARCHIVES, ids=["flipped", "cut", "no gzip", "empty"])  # bytes would name a test by the time of day
 def test_damaged_archives(write, data):
+    path = write(data, "table.tsv.gz")
     with pytest.raises(UserError, match=r"table\.tsv\.gz cannot be read as a table \(.+\): tab-separated text is right"):
-        read_experiments(path := write(data, "table.tsv.gz"))
         read_probes(path, ("EXP1",))
 
 

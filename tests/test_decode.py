@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dlhw.decode import ensemble_name, named, run_folders, settings_of
+from dlhw.decode import named, run_folders, settings_of
 from dlhw.decoding import Decode
 from dlhw.errors import UserError
 from dlhw.tasks.heads import Head, check, check_given
@@ -102,10 +102,3 @@ def test_runs_are_chosen_by_values_however_they_are_written(trained_runs: Path, 
 def test_several_words_choose_the_runs_that_have_all_of_it(trained_runs: Path) -> None:
     [found] = run_folders([str(trained_runs)], {"seed": "1", "model.softmax": "none"})
     assert "softmax" not in found.name and found.name.endswith("seed-1")  # none is the experiment's own
-
-
-def test_ensembles_of_other_members_have_other_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    one, other = ([Path("attention", f"{kind}seed-{seed}") for seed in (0, 1)] for kind in ("", "dot_"))
-    assert ensemble_name(one) == ensemble_name([folder.resolve() for folder in reversed(one)]) != ensemble_name(other)
-    assert ensemble_name(one).startswith("ensemble-of-2-")

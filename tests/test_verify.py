@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from dlhw.checkpoint_file import SafeCheckpointIO, load_checkpoint
-from dlhw.decode import write
 from dlhw.errors import UserError
 from dlhw.results.checks import Check, Same
+from dlhw.results.ensemble import write_scores
 from dlhw.results.repeated import REPEATED, compared, files_compared
 from dlhw.results.stored import from_decoded, from_predictions, not_checked
 from dlhw.results.verify import labels, start, trained_again, verify
@@ -262,10 +262,11 @@ def test_scores_of_other_decoders_are_computed_again(trained_runs: Path, tmp_pat
         run.mkdir()
         shutil.copyfile(next(trained_runs.iterdir()) / CONFIG, run / CONFIG)  # of which nothing matters to texts
     honest = {"loss": 0.5, "cer": 1 / 6, "wer": 1 / 2}
-    write(runs[0] / DECODED, "test_beam_length_power-1.0", {"decode": {}, "test": honest}, READ)
-    write(runs[0] / DECODED, "val_greedy", {"decode": {}, "val": {**honest, "cer": 0.1}}, READ)
-    write(tmp_path / DECODED, "ensemble-of-2-abcdef_test_beam", {"ensemble": ["seed-0", "x/seed-1"], "test": {**honest, "wer": 0.0}}, READ)
-    write(runs[1] / DECODED, "test_beam", {"decode": {}, "test": honest}, READ)
+    write_scores(runs[0] / DECODED, "test_beam_length_power-1.0", {"decode": {}, "test": honest}, READ)
+    write_scores(runs[0] / DECODED, "val_greedy", {"decode": {}, "val": {**honest, "cer": 0.1}}, READ)
+    together = {"ensemble": ["seed-0", "x/seed-1"], "test": {**honest, "wer": 0.0}}
+    write_scores(tmp_path / DECODED, "ensemble-of-2-abcdef_test_beam", together, READ)
+    write_scores(runs[1] / DECODED, "test_beam", {"decode": {}, "test": honest}, READ)
     (runs[1] / DECODED / "test_beam.npz").unlink()  # as in a kept run
     said = {"spec": {"spec": "TextSpec"}}
     checks = from_decoded(runs[0], said)

@@ -19,6 +19,7 @@ from dlhw.explain.views import read_views
 from dlhw.predict.command import main as predict
 from dlhw.report.runs import Record
 from dlhw.results import finished_result, load_run
+from dlhw.results.ensemble import ensemble_name
 from dlhw.results.reference import COMPACT, keep, read_compact
 from dlhw.run_folder import PREDICTIONS
 
@@ -284,7 +285,7 @@ def test_scores_of_other_decoders_are_kept(runs: list[Path], tmp_path: Path) -> 
             assert all(np.array_equal(kept[name], arrays[name]) and kept[name].dtype == arrays[name].dtype for name in kept)
     reference = tmp_path / "reference" / "p2g" / "attention"
     names = [str(path.relative_to(reference)) for path in sorted(reference.rglob("decoded/*"))]
-    assert sorted(names) == sorted([f"{runs[0].name}/decoded/test_greedy.json", f"decoded/{decode.ensemble_name(runs)}_test_greedy.json"])
+    assert sorted(names) == sorted([f"{runs[0].name}/decoded/test_greedy.json", f"decoded/{ensemble_name(runs)}_test_greedy.json"])
 
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -94,7 +94,7 @@ class ProbeData(ArrayData):
         self.scale: dict[str, Any] = {"clip_percentile": clip_percentile, "log": log, "normal_scores": normal_scores}
         self.val_share, self.split_seed = val_share, split_seed
         if unseen is None and (unseen_by, identity) != ("protein", 0.5):
-            raise UserError(f"task.data.unseen_by={unseen_by} and identity={identity} change nothing without task.data.unseen: a share or names")
+            raise UserError(f"task.data.unseen_by={unseen_by} and identity={identity} change nothing without unseen: a share, or names")
         self.unseen = unseen if unseen is None or isinstance(unseen, int | float) else _names(unseen)
         self.unseen_by, self.identity = unseen_by, identity
 
@@ -130,8 +130,8 @@ class ProbeData(ArrayData):
         rows = {split: part[: self.most[split]] for split, part in rows.items()}
         if empty := [split for split, part in rows.items() if not len(part)]:
             raise UserError(
-                f"{probes.path} has no measured probe for {', '.join(empty)}: probes of SetB (test) are right, and enough of SetA with other "
-                f"sequences, of which task.data.val_share={self.val_share} validates and the rest trains"
+                f"{probes.path} has no measured probe for {', '.join(empty)}: probes of SetB (test) are right, and enough of SetA with "
+                f"other sequences, of which task.data.val_share={self.val_share} validates and the rest trains"
             )
         self.splits = {}
         for split, part in rows.items():

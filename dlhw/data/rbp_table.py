@@ -61,7 +61,7 @@ def read_experiments(path: Path) -> tuple[str, ...]:
 
 
 def read_probes(path: Path, experiments: Sequence[str]) -> Probes:
-    """The probes of a tab-separated table, which may be gzipped: its columns ``Probe_Set`` (SetA or SetB), ``RNA_Seq`` and some experiments.
+    """The probes of a tab-separated table, which may be gzipped: ``Probe_Set`` (SetA or SetB), ``RNA_Seq`` and some of its experiments.
 
     Empty lines are passed over, as are blanks around a sequence.
 

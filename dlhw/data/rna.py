@@ -42,8 +42,7 @@ def encode(sequences: Sequence[str], length: int, where: str, rows: Sequence[int
             first = int(wrong.argmax())
             told = f" ({lengths[first]})" if lengths[first] else ""
             raise UserError(
-                f"{where}, row {rows[first]}: the sequence {what}{told}; "
-                f"1 to task.data.length={length} letters of A, C, G, U, N are right"
+                f"{where}, row {rows[first]}: the sequence {what}{told}; 1 to task.data.length={length} letters of A, C, G, U, N are right"
             )
     text = np.array(sequences, dtype=f"U{length}")
     letters = text.view(np.uint32).reshape(len(text), length)

@@ -21,6 +21,11 @@ def main(arguments: list[str]) -> int:
             compare(load_runs(*options.folders), options.metric, options.without, options.against, options.csv)
         case "groups":
             by_group(options.places, options.csv)
+        case "ensemble":
+            from dlhw.results.ensemble import ensemble
+
+            places = [word for word in options.words if "=" not in word]
+            ensemble(places, dict(word.split("=", 1) for word in options.words if "=" in word))
         case "verify":
             from dlhw.results.verify import verify
 
@@ -57,6 +62,9 @@ def parser() -> argparse.ArgumentParser:
     groups = commands.add_parser("groups", help="print the error rates of text lines for each group, a book, and over all")
     groups.add_argument("places", nargs="+", metavar="FOLDER | FILE.npz", help="runs, folders above them, or what dlhw.decode wrote")
     groups.add_argument("--csv", type=Path, help="write the tables here too")
+
+    together = commands.add_parser("ensemble", help="score the mean of the test predictions of several runs")
+    together.add_argument("words", nargs="+", metavar="FOLDER | KEY=VALUE", help="runs, or folders above them; KEY=VALUE picks runs")
 
     check = commands.add_parser("verify", help="check a run: its labels, its metrics by its predictions, then all by the run trained again")
     check.add_argument("folder", type=Path, metavar="RUN_FOLDER")

@@ -40,6 +40,7 @@ UNSEEN_SHORT = ["trainer.max_epochs=2", "task.data.probes=1000", "seed=0"]
 KERNEL, NUMBER = ("model.kernel", "kernel"), ("model.filters", "filters")
 WIDTH, RATE = ("model.hidden", "hidden"), ("optim.lr", "learning rate")
 BOTH = [Metric("test/spearman", "Spearman"), Metric("test/pearson", "Pearson")]
+TOGETHER = [Metric("ensemble(test_mean/spearman)", "Spearman"), Metric("ensemble(test_mean/pearson)", "Pearson of normal scores")]
 OF_SCORES = [BOTH[0], Metric("test/pearson", "Pearson of normal scores")]  # not to be held against one of intensities
 SPEARMAN_ALONE = [("train/spearman", "training Spearman"), ("val/spearman", "validation Spearman")]
 LOSS_AND_SPEARMAN = [("train/loss", "training loss"), ("val/loss", "validation loss"), *SPEARMAN_ALONE]
@@ -127,7 +128,9 @@ PLAN = Plan(
         ),
         *(Experiment(pair(model), SHORT, **MANY) for model in ("multirbp", "residualbind")),
         Experiment(pair("kmer_ridge"), SHORT[1:], **MANY),
-        Experiment(["experiment=rbp/each", RBP04, "seed=0,1,2"], SHORT, **DATA),
+        Experiment(
+            ["experiment=rbp/each", RBP04, "seed=0,1,2"], SHORT, [["dlhw.results", "ensemble", "{folder}", RBP04]], quick_then=(), **DATA
+        ),
         Experiment(
             ["experiment=rbp/each"],
             [*SHORT, "task.data.protein=RBP03,RBP04"],
@@ -182,6 +185,7 @@ PLAN = Plan(
         Row("R5+", "convolution, our recipe", {**SINGLE, "model": "rbp_cnn"}),
         Row("R6+", "Bi-LSTM, our recipe", {**SINGLE, "model": "rbp_bilstm"}),
         scored("best", "dilated residual network, our recipe, normal scores", {**EACH, **ONE}),
+        Row("best-e", "ensemble: the seeds of the best as one", {**EACH, **ONE, **TAUGHT_SCORES}, metrics=TOGETHER),
         scored("many", "one network for all proteins of the table", many("rbp_multi")),
         scored("MultiRBP", "peer, after its paper", many("multirbp")),
         scored("ResidualBind", "peer, after its paper", many("residualbind")),

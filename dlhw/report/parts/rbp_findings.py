@@ -144,8 +144,8 @@ def together(records: Sequence[Record]) -> str:
     by_muon = any(record.has({**SYSTEMS[peer], "optim.optimizer._target_": "dlhw.muon.Muon"}) for peer in PEERS for record in records)
     return (
         f"One network for all proteins, in mean test Spearman over the proteins but {' and '.join(UNRELIABLE)}: {', '.join(said)}."
-        + f" {' and '.join(PEERS)} learn the same targets by the same optimizer, Muon, which on the validation split serves them as well as "
-        "Adam, the one of their papers, at its best rate or better." * by_muon
+        + f" {' and '.join(PEERS)} learn the same targets by the same optimizer, Muon, which on the validation split serves them as "
+        "well as Adam, the one of their papers, at its best rate or better." * by_muon
     )
 
 
