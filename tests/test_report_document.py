@@ -13,12 +13,13 @@ from dlhw.errors import Stopped
 from dlhw.report import run_missing
 from dlhw.report.build import build, placed, shown
 from dlhw.report.chapters import plans
+from dlhw.report.chapters.a_bloodmnist import shorter
 from dlhw.report.claims import Claim, load_claims
 from dlhw.report.document import Chapter, Document
 from dlhw.report.plan import Curves, Experiment, Metric, Plan, Row
 from dlhw.report.render import as_latex, latex_text, typst_text, write_document
 from dlhw.report.run_missing import experiment_of, grid_of, run_then, runs_of, shortened
-from dlhw.report.runs import load_records
+from dlhw.report.runs import Record, load_records
 from dlhw.results.statistics import Estimate
 
 DIGITS = {"experiment": "digits/softmax"}
@@ -98,6 +99,16 @@ def test_data_that_stands_in_is_named_and_never_compared(trained_runs: Path) -> 
     simulated = [replace(run, result=run.result | {"notes": {"simulated": True}}) for run in runs]
     assert {run.data for run in simulated} == {"simulated"}
     assert made.glance == [PLAN.title, "embedded", "2", "0", "0", "1"]
+
+
+def test_blood_cells_that_were_trained_for_less_are_named() -> None:
+    def run(model: str, epochs: int) -> Record:
+        result = {"experiment": "bloodmnist/softmax", "model": model, "epochs": epochs, "seed": 0}
+        return Record(Path("none"), result, {"model.softmax": "none"})
+
+    [told] = shorter([run("cnn", 20), run("cnn_pool", 40), run("cnn_pool", 40)])
+    assert told == "The report trains for 200 epochs; here R1 for 20, R3 for 40, so what it claims is judged early."
+    assert shorter([run("cnn_pool", 200)]) == []
 
 
 def test_the_same_runs_give_the_same_bytes(trained_runs: Path, tmp_path: Path) -> None:

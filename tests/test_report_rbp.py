@@ -170,6 +170,12 @@ def test_sentences_are_made_of_the_runs_that_there_are() -> None:
     assert len(findings([])) == 1
 
 
+def test_the_optimizer_of_the_peers_is_told_as_it_was() -> None:
+    for target, is_told in (("dlhw.muon.Muon", True), ("torch.optim.Adam", False)):
+        peer = record("rbp_multi/multirbp", proteins={"RBP04": 0.5}, **MANY, **{"optim.optimizer._target_": target})
+        assert ("learn the same targets by the same optimizer, Muon" in " ".join(findings([*runs_of_a_part(), peer]))) == is_told
+
+
 def test_the_chapter_is_whole_with_a_part_of_its_runs() -> None:
     chapter: Chapter = build(PLAN, runs_of_a_part(), load_claims())
     tables = {table.name: table for table in Document("", [chapter]).tables}
