@@ -263,7 +263,7 @@ BAD_TABLES = {
     "only set B": (lambda f: f.assign(Probe_Set="SetB"), r"no measured probe for train, val"),
     "too long": (lambda f: f.assign(RNA_Seq=f["RNA_Seq"] + "A" * 20), r"row 2: the sequence is longer than 41 nucleotides"),
     "no sequence": (lambda f: f.assign(RNA_Seq=f["RNA_Seq"].where(f.index != 7, "")), r"row 9: the sequence is empty"),
-    "no base": (lambda f: f.assign(RNA_Seq=f["RNA_Seq"].where(f.index != 7, "ACX")), r"in a row \(row 9: 'X'\)"),
+    "no base": (lambda f: f.assign(RNA_Seq=f["RNA_Seq"].where(f.index != 7, "ACX")), r"in one row \(row 9: 'X'\)"),
 }
 
 

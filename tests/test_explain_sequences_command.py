@@ -143,7 +143,7 @@ WRONG = {
     ("run=RUN", "backgrounds=0"): "backgrounds=0 is out of range: 1 to 10000",
     ("run=RUN", "batch_size=0"): "batch_size=0 is out of range: at least 1",
     ("run=RUN", "protein=FOX"): "protein=FOX is none of this run: name one of EXP1",
-    ("run=RUN", "sequence=ACX"): r"sequence has letters that are no bases, in a row \(row 1: 'X'\)",
+    ("run=RUN", "sequence=ACX"): r"sequence has letters that are no bases, in one row \(row 1: 'X'\)",
     ("run=RUN", "output=norm_data.txt"): "output=norm_data.txt is a file: the name of a folder is right",
 }
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dlhw.data.arrays import ArrayData, Split
 from dlhw.data.protein_files import read_embeddings, read_fasta
-from dlhw.data.rbp_scale import fit_scale
+from dlhw.data.rbp_scale import fit_scale, without
 from dlhw.data.rbp_table import Column, Probes, read_experiments, read_metadata, read_probes, select
 from dlhw.data.rna import encode
 from dlhw.data.unseen import hide, hold_out, measured_answers
@@ -116,7 +116,7 @@ class ProbeData(ArrayData):
         values = probes.intensities[:, [probes.experiments.index(column.experiment) for column in columns]]
         for name, column in zip(names, values.T, strict=True):
             if np.isnan(column).all():
-                raise UserError(f"{probes.path}: {name} has no intensity at all: {_without(name, names)} is right")
+                raise UserError(f"{probes.path}: {name} has no intensity at all: {without(name, names)} is right")
         about = self.about(columns)
         held: dict[str, str] = {}
         if self.unseen:
@@ -185,11 +185,6 @@ class RbpData(ProbeData):
                 found[key] = read(path, columns)
                 self.checksums[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
         return found
-
-
-def _without(name: str, names: Sequence[str]) -> str:
-    """What is right where a protein of several, or the only one, cannot be learnt."""
-    return f"task.data.exclude=[{name}]" if len(names) > 1 else "another task.data.protein"
 
 
 def _names(given: object) -> tuple[str, ...]:

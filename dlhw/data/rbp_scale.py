@@ -66,7 +66,7 @@ def fit_scale(
     """
     for name, column in zip(proteins, values.T, strict=True):
         if np.isnan(column).all():
-            raise UserError(f"{name} has no measured intensity among the probes of {split}: take it out with task.data.exclude=[{name}]")
+            raise UserError(f"{name} has no measured intensity among the probes of {split}: {without(name, proteins)} is right")
     most = np.nanpercentile(values, clip_percentile, axis=0).astype(np.float64)
     least = np.nanmin(values, axis=0).astype(np.float64)
     scaled = _clipped(values, least, most, log)
@@ -76,6 +76,11 @@ def fit_scale(
     if normal_scores:
         return NormalScores([np.sort(column[~np.isnan(column)].clip(max=top)) for column, top in zip(values.T, most, strict=True)])
     return Scale(least, most, mean, std, log)
+
+
+def without(name: str, names: Sequence[str]) -> str:
+    """What is right where a protein of several, or the only one, cannot be learnt."""
+    return f"task.data.exclude=[{name}]" if len(names) > 1 else "another task.data.protein"
 
 
 def unit_of(settings: Mapping[str, Any]) -> str:

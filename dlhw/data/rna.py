@@ -52,7 +52,7 @@ def encode(sequences: Sequence[str], length: int, where: str, rows: Sequence[int
     if wrong.any():
         bad = np.flatnonzero(wrong.any(axis=1))
         named = "; ".join(f"row {rows[row]}: {chr(letters[row][wrong[row]][0])!r}" for row in islice(bad.tolist(), 5))
-        many = f"in {len(bad)} rows" if len(bad) > 1 else "in a row"
+        many = f"in {len(bad)} rows" if len(bad) > 1 else "in one row"
         raise UserError(f"{where} has letters that are no bases, {many} ({named}): A, C, G, U (or T) and N are right")
     return codes
 
