@@ -70,6 +70,10 @@ def test_runs_that_differ_in_more_than_probes_and_seed_are_no_seeds_of_each_othe
     assert found.title == "RBP04" and found.values == {SCRATCH: {10: [0.5]}, ADAPTED: {10: [0.5]}}
     with pytest.raises(UserError, match=r"differ in optim\.lr \(0\.1, 0\.2\); task\.data\.protein \(RBP04, RBP07\): a figure"):
         scores(of_settings({"optim.lr": 0.1}, {"optim.lr": 0.2, "task.data.protein": "RBP07"}))
+    patient = {"trainer.patience": 100}, {"trainer.patience": 10, "task.data.train_probes": 20, "task.data.val_probes": 20}
+    assert scores(of_settings(*patient)).values[SCRATCH] == {10: [0.5], 20: [0.5]}
+    with pytest.raises(UserError, match=r"differ in trainer\.patience of 10 probes \(10, 100\): a figure"):
+        scores(of_settings(*patient, {"trainer.patience": 10, "warm_start": "a"}))
     with pytest.raises(UserError, match=r"as many task\.data\.val_probes"):
         scores(of_settings({"task.data.val_probes": 500}))
 

@@ -1,6 +1,7 @@
 """How much a network of other proteins helps where little was measured: a figure. python -m dlhw.report.few_shot outputs/rbp/few_shot
 
-Reads runs that differ in ``task.data.train_probes``, ``warm_start`` and the seed, and in nothing else.
+Reads runs that differ in ``task.data.train_probes``, ``warm_start`` and the seed, and in nothing else, but for the patience of
+each number of probes.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from dlhw.results.load import BESIDE
 SCRATCH, ADAPTED = "from scratch", "adapted"
 # What the runs of one figure may differ in.
 VARIED = BESIDE | {"task.data.train_probes", "task.data.val_probes", "task.data.split_seed", "warm_start"}
+PATIENCE = "trainer.patience"  # in epochs, so another one for another number of probes
 
 
 @dataclass
@@ -52,7 +54,7 @@ def scores(records: Sequence[Record], metric: str = "spearman") -> Scores:
         sources |= {source} if source else set()
         for key, setting in settings.items():
             if key not in VARIED:
-                others[key][str(setting)] = setting
+                others[f"{key} of {probes} probes" if key == PATIENCE else key][str(setting)] = setting
         kind = kinds([record])
         found.title = f"{settings.get('task.data.protein')}{'' if kind == 'real' else f' ({kind})'}"
     if not any(found.values.values()):

@@ -138,9 +138,11 @@ PLAN = Plan(
             embedded=["task=rbp_sim", "task.data.protein=SIM01,SIM02"],
         ),
         Experiment([*pair("rbp_multi"), "task.data.exclude=[RBP04]", "seed=0"], None),
-        Experiment(
-            ["experiment=rbp/few_shot", RBP04, "warm_start=null,${output_root}/rbp_multi/rbp_multi/exclude-RBP04_seed-0"],
-            None,
+        *(
+            Experiment(
+                ["experiment=rbp/few_shot", RBP04, "warm_start=null,${output_root}/rbp_multi/rbp_multi/exclude-RBP04_seed-0", *more], None
+            )
+            for more in ((), ("task.data.train_probes=10000", "trainer.patience=10"))
         ),
         Experiment(["experiment=rbp/a1cf_ankhd1"], SHORT, data="rnacompete/norm_data_A1CF_ANKHD1.tsv.gz"),
         Experiment(
