@@ -27,6 +27,16 @@ def keep_pages() -> bool:
     return all([mallopt(_M_MMAP_THRESHOLD, 1 << 30), mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1), mallopt(_M_TOP_PAD, 64 * megabyte)])
 
 
+def flush_subnormals() -> bool:
+    """Let the processor take numbers below 1e-38 for 0. Returns whether it can.
+
+    It computes with them many times slower than with others, and the gradients of a network that has nothing left to learn, and Adam's
+    squares of them, are such numbers: without this, an epoch of ``cnn_pool`` on blood cells at a training loss of 1e-9 took 3.5 times as
+    long (one thread). To be called before the first tensor: on Linux, threads take it over from the one that starts them.
+    """
+    return torch.set_flush_denormal(True)
+
+
 def computes_bf16(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 in hardware, rather than emulating it more slowly than float32."""
     match device.type:

@@ -3,13 +3,16 @@
 import ctypes
 import os
 import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from harness import weights
 
 from dlhw.errors import UserError
-from dlhw.hardware import computes_bf16, device_name, keep_pages, set_threads
+from dlhw.hardware import computes_bf16, device_name, flush_subnormals, keep_pages, set_threads
 
 CPUINFO = Path("/proc/cpuinfo")
 
@@ -26,6 +29,34 @@ def test_pages_are_kept_on_glibc_and_nowhere_else(monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda name: pytest.fail("nothing to call"))
     assert keep_pages() is False
     keep_pages.cache_clear()
+
+
+@pytest.fixture
+def subnormal():
+    """A number that is 0 where such numbers are flushed; they are not when the test begins."""
+    if not torch.set_flush_denormal(False):
+        pytest.skip("this processor cannot be told to flush subnormal numbers")
+    number = torch.tensor(1e-40)
+    assert number * 1 > 0
+    return number
+
+
+def test_subnormal_numbers_are_flushed_by_all_threads(subnormal):
+    """In a process of its own: where the threads are there already, they compute as before."""
+    script = """
+import torch; from dlhw.hardware import flush_subnormals
+assert flush_subnormals()
+print(torch.get_num_threads(), (torch.full((1 << 22,), 1e-40) * 1).count_nonzero().item())"""
+    done = subprocess.run([sys.executable, "-c", script], env={**os.environ, "OMP_NUM_THREADS": "2"}, capture_output=True, text=True)
+    assert done.stdout.split() == ["2", "0"], done.stderr
+    assert flush_subnormals() and subnormal * 1 == 0
+
+
+def test_training_flushes_subnormal_numbers(shell, subnormal):
+    """Biases that begin at 0 and are taught at a rate at which they could become nothing but subnormal."""
+    shell.run("model=resnet_small", "trainer=smoke", "optim=sgd", "optim.lr=1e-38")
+    biases = torch.cat([values for name, values in weights(shell.only_run()).items() if name.endswith("bias")]).double().abs()
+    assert (biases == 0).any() and biases[biases > 0].min() > torch.finfo(torch.float32).tiny
 
 
 @pytest.mark.parametrize("threads", [0, -1, (os.cpu_count() or 1) + 1])
