@@ -11,6 +11,9 @@ from dlhw.errors import UserError
 # MedMNIST's own names for what the labels of an image set are.
 LabelKind = Literal["multi-class", "binary-class", "ordinal-regression", "multi-label"]
 
+# For messages: what data has the amino acids of its proteins.
+FASTA = "task=rbp_multi task.data.fasta=FILE is right, or task=rbp_sim_unseen"
+
 
 @dataclass(frozen=True)
 class ImageSpec:

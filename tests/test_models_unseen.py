@@ -27,7 +27,7 @@ def test_baselines_answer_with_the_predictions_for_others(answer, expected):
     answered = net(*probes())
     for column, others in enumerate(expected):
         assert answered[:, column].tolist() == pytest.approx(own[:, others].mean(dim=1).tolist(), abs=1e-6)
-    with pytest.raises(UserError, match=r"model\.answer=nearest compares amino acids"):
+    with pytest.raises(UserError, match=r"model\.answer=nearest compares amino acids, .*: task=rbp_multi task\.data\.fasta=FILE is"):
         RbpUnseen(SequenceSpec(20, ("P1", "P2")))
 
 
@@ -61,7 +61,7 @@ def test_embeddings_are_standardised_over_the_trained_proteins():
     ("knobs", "message"),
     [
         ({"encoder": "bert"}, r"model\.encoder=bert is not one of kmer, embeddings"),
-        ({"encoder": "embeddings"}, r"reads embeddings, and the data has none: task\.data\.embeddings=FILE"),
+        ({"encoder": "embeddings"}, r"model\.encoder=embeddings, and the data has none: task=rbp_multi task\.data\.embeddings=FILE"),
         ({"word": 9}, r"model\.word=9, model\.common=0\.1: no word of amino acids"),
         ({"word": 0}, r"model\.word=0 is out of range"),
         ({"common": 1.0}, r"model\.common=1\.0 is out of range"),

@@ -135,27 +135,6 @@ def test_a_protein_without_labels_in_a_split_has_no_metric_there(outcome):
     assert found["spearman"] == pytest.approx((found["spearman:P1"] + found["spearman:P3"]) / 2)
 
 
-def test_a_protein_without_labels_in_a_split_is_told_once(outcome, caplog):
-    predicted, measured = outcome
-    lacking = measured.copy()
-    lacking[:, [0, 1]] = np.nan
-    regression = task(predicted)
-    with caplog.at_level(logging.WARNING, "dlhw"):
-        for split, values in (("val", measured), ("test", lacking), ("val", measured), ("test", lacking)):
-            regression.metrics_of((torch.from_numpy(predicted), torch.from_numpy(values), torch.arange(len(values))), split)
-    assert caplog.messages == ["test: no probe was measured for P1, P2: the mean correlations are over the other proteins"]
-
-
-def test_proteins_that_are_held_out_are_not_told(outcome, caplog):
-    predicted, measured = outcome
-    measured[:, 0] = np.nan  # trained on
-    regression = task(predicted)
-    regression.spec = SequenceSpec(4, SPEC.proteins, unseen=("P2", "P3"))
-    with caplog.at_level(logging.WARNING, "dlhw"):
-        regression.metrics_of((torch.from_numpy(predicted), torch.from_numpy(measured), torch.arange(len(measured))), "test")
-    assert not caplog.messages
-
-
 def test_what_other_proteins_measured_is_scored_beside_the_predictions(outcome):
     """An answer is compared where it and the held-out protein were measured, and in the order in which the split was predicted."""
     predicted, measured = outcome

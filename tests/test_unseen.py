@@ -1,5 +1,7 @@
 """Proteins that are never seen: who is held out, and what each split then knows."""
 
+import logging
+
 import numpy as np
 import pytest
 from Bio.Align import PairwiseAligner, substitution_matrices
@@ -9,7 +11,7 @@ from rbp_tables import read, table, write_table
 from dlhw.data.protein_files import read_embeddings, read_fasta
 from dlhw.data.rbp_sim import RbpSimUnseenData
 from dlhw.data.rbp_table import Column
-from dlhw.data.unseen import hide, hold_out, measured_answers
+from dlhw.data.unseen import hold_out, measured_answers, shown
 from dlhw.errors import UserError
 from dlhw.protein_identity import STAND_INS, clusters, identity
 from dlhw.specs import pack_vector, spec_from_dict, spec_to_dict, unpack_vector
@@ -125,7 +127,7 @@ def test_a_protein_with_two_experiments_is_one_in_a_table_and_in_its_files(tmp_p
         ({"unseen": 0.5}, r"task\.data\.unseen=0\.5 is out of range"),
         ({"unseen": NAMES[:5]}, "leaves nothing to learn from: of 10 proteins 5 would test"),
         ({"by": "family"}, r"task\.data\.unseen_by=family is not one of protein, cluster"),
-        ({"by": "cluster"}, r"needs the proteins' amino acids: task\.data\.fasta=FILE"),
+        ({"by": "cluster"}, r"needs the proteins' amino acids: task=rbp_multi task\.data\.fasta=FILE"),
         ({"threshold": 0.0}, r"task\.data\.identity=0\.0 is out of range"),
     ],
 )
@@ -136,13 +138,21 @@ def test_what_cannot_be_held_out(knobs, message):
 
 
 def test_a_split_knows_only_what_is_held_out_for_it():
-    values = np.arange(6, dtype=np.float32).reshape(2, 3)
     held = {"b": "val", "c": "test"}
     for split, column in (("train", 0), ("val", 1), ("test", 2)):
-        hidden = hide(values, ["a", "b", "c"], held, split)
-        assert (~np.isnan(hidden)).all(axis=0).tolist() == [column == number for number in range(3)]
-        assert hidden[:, column].tolist() == values[:, column].tolist()
-    assert hide(values, ["a", "b", "c"], {}, "test") is values
+        assert shown(["a", "b", "c"], held, split).tolist() == [column == number for number in range(3)]
+        assert shown(["a", "b", "c"], {}, split).all()
+
+
+@pytest.mark.parametrize(("unseen", "told"), [(None, ["EXP1, EXP2"]), (["EXP2"], ["EXP2"]), (["EXP3"], [])])
+def test_a_protein_without_labels_in_a_split_is_told(tmp_path, caplog, unseen, told):
+    """Two proteins were measured on set A alone; where proteins are held out, only theirs are expected in set B."""
+    frame = table(200, experiments=5)
+    frame.loc[frame["Probe_Set"] == "SetB", ["EXP1", "EXP2"]] = np.nan
+    with caplog.at_level(logging.WARNING, "dlhw"):
+        data = read(write_table(tmp_path / "table.txt", frame), unseen=unseen)
+    assert caplog.messages == [f"test: no probe was measured for {names}: mean correlations are over the other proteins" for names in told]
+    assert len(data.splits["test"].inputs) == 100
 
 
 def test_what_was_measured_of_trained_proteins_answers_for_the_others():

@@ -15,7 +15,7 @@ from dlhw.data.protein_files import read_embeddings, read_fasta
 from dlhw.data.rbp_scale import fit_scale, without
 from dlhw.data.rbp_table import Column, Probes, read_experiments, read_metadata, read_probes, select
 from dlhw.data.rna import encode
-from dlhw.data.unseen import hide, hold_out, measured_answers
+from dlhw.data.unseen import hold_out, measured_answers, shown
 from dlhw.errors import UserError, listed
 from dlhw.ranges import check, check_at_least, check_split
 from dlhw.specs import SequenceSpec
@@ -138,7 +138,10 @@ class ProbeData(ArrayData):
             fitted_on = split if self.statistics == "per_split" else "train"
             fitted = fit_scale(values[rows[fitted_on]], names, fitted_on, **self.scale)
             scaled = fitted.apply(values[part])
-            self.splits[split] = Split(codes[part], hide(scaled, names, held, split))
+            known = shown(names, held, split)
+            if lacking := [name for name, empty in zip(names, known & np.isnan(scaled).all(axis=0), strict=True) if empty]:
+                log.warning("%s: no probe was measured for %s: mean correlations are over the other proteins", split, ", ".join(lacking))
+            self.splits[split] = Split(codes[part], np.where(known, scaled, np.float32(np.nan)))
             if held and split == "test":
                 self.answers = measured_answers(scaled, names, about.get("amino_acids", ()), held)
         self.spec = SequenceSpec(self.length, names, unseen=tuple(held), **about)

@@ -4,7 +4,7 @@ Legend: N probes, P proteins.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from dlhw.data.rbp_table import Column
 from dlhw.errors import UserError, listed
 from dlhw.protein_identity import clusters, most_alike
 from dlhw.ranges import check
+from dlhw.specs import FASTA
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ def hold_out(
     if by not in UNITS:
         raise UserError(f"task.data.unseen_by={by} is not one of {', '.join(UNITS)}")
     if by == "cluster" and not amino_acids:
-        raise UserError("task.data.unseen_by=cluster needs the proteins' amino acids: task.data.fasta=FILE")
+        raise UserError(f"task.data.unseen_by=cluster needs the proteins' amino acids: {FASTA}")
     check("task.data", "a share of equal amino acids above 0, up to 1", lambda share: 0 < share <= 1, identity=threshold)
     proteins = [column.protein for column in columns]
     numbers = {protein: number for number, protein in enumerate(dict.fromkeys(proteins))}
@@ -63,12 +64,9 @@ def hold_out(
     return held
 
 
-def hide(values: NDArray[np.float32], names: Sequence[str], held: dict[str, str], split: str) -> NDArray[np.float32]:
-    """What a split may know, (N, P): training what is not held out, another split what is held out for it; all else is NaN."""
-    if not held:
-        return values
-    shown = np.array([held.get(name, "train") == split for name in names])
-    return np.where(shown, values, np.float32(np.nan))
+def shown(names: Sequence[str], held: Mapping[str, str], split: str) -> NDArray[np.bool_]:
+    """Whose values a split knows, (P,): training those of what is not held out, another split those of what is held out for it."""
+    return np.array([not held or held.get(name, "train") == split for name in names])
 
 
 def measured_answers(

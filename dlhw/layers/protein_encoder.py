@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dlhw.errors import UserError
 from dlhw.ranges import check_at_least, check_shares
-from dlhw.specs import SequenceSpec, unpack_vector
+from dlhw.specs import FASTA, SequenceSpec, unpack_vector
 
 ENCODERS = ("kmer", "embeddings")
 
@@ -72,9 +72,8 @@ def protein_encoder(spec: SequenceSpec, width: int, encoder: str, word: int, com
         raise UserError(f"model.encoder={encoder} is not one of {', '.join(ENCODERS)}")
     check_at_least(1, "model", word=word)
     check_shares("model", common=common)
-    what, knob, there = (
-        ("embeddings", "embeddings", spec.embeddings) if encoder == "embeddings" else ("amino acids", "fasta", spec.amino_acids)
-    )
-    if not there:
-        raise UserError(f"model.encoder={encoder} reads {what}, and the data has none: task.data.{knob}=FILE is right")
+    if encoder == "embeddings" and not spec.embeddings:
+        raise UserError("model.encoder=embeddings, and the data has none: task=rbp_multi task.data.embeddings=FILE is right")
+    if encoder != "embeddings" and not spec.amino_acids:
+        raise UserError(f"model.encoder={encoder} reads amino acids, and the data has none: {FASTA}")
     return EmbeddingEncoder(spec, width, dropout) if encoder == "embeddings" else KmerEncoder(spec, width, word, common, dropout)

@@ -11,7 +11,7 @@ from torch import Tensor
 from dlhw.errors import UserError
 from dlhw.models.rbp_residual import RbpResidual
 from dlhw.protein_identity import most_alike
-from dlhw.specs import SequenceSpec, wants
+from dlhw.specs import FASTA, SequenceSpec, wants
 
 ANSWERS = ("nearest", "mean")
 
@@ -35,7 +35,7 @@ class RbpUnseen(RbpResidual):
         if answer not in ANSWERS:
             raise UserError(f"model.answer={answer} is not one of {', '.join(ANSWERS)}")
         if answer == "nearest" and not spec.amino_acids:
-            raise UserError("model.answer=nearest compares amino acids, and the data has none: task.data.fasta=FILE is right")
+            raise UserError(f"model.answer=nearest compares amino acids, and the data has none: {FASTA}")
         self.reads = "amino_acids" if answer == "nearest" else ""
         shares = torch.zeros(len(trained), spec.outputs)  # column: a protein; rows: whose predictions answer for it, and to which share
         for number in range(spec.outputs):

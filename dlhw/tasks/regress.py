@@ -30,9 +30,9 @@ class Regression(SupervisedTask):
 
     ``spearman`` and ``pearson`` are means over the proteins, each over the whole split; the test split has them for each protein as well
     (``spearman:RBP04``), also for a single one, so that it can be compared with a network of many. Constant or NaN predictions have no
-    correlation: it is NaN, and a warning names the protein. The means of a split leave out a protein that was never measured in it; a
-    warning names it, but where proteins are held out, because each split then lacks some by design. There ``spearman_nearest_protein``
-    and the like are those of what was measured of other proteins on the same probes: see :func:`dlhw.data.unseen.measured_answers`.
+    correlation: it is NaN, and a warning names the protein. The means of a split leave out a protein that was never measured in it. Where
+    proteins are held out, ``spearman_nearest_protein`` and the like are those of what was measured of other proteins on the same probes:
+    see :func:`dlhw.data.unseen.measured_answers`.
 
     A network with a method ``solve(train, val)`` is solved in closed form when the training starts; each of the two yields
     ``(bases, mask, measured)``.
@@ -51,7 +51,6 @@ class Regression(SupervisedTask):
         if hasattr(net, "solve") and self.average:
             raise UserError("optim.ema averages over gradient steps, and this network is solved in closed form: leave it at null")
         self.loss_name, self.ranks = loss, ranks
-        self._lacking_told: set[str] = set()  # the splits
 
     def setup(self, stage: str) -> None:
         if stage == "fit" and hasattr(self.net, "solve") and self.trainer.world_size > 1:
@@ -94,7 +93,6 @@ class Regression(SupervisedTask):
         total, values = self.errors(predicted, measured)
         there = ~torch.isnan(measured).all(dim=0)  # a split may lack a protein, as one that is held out
         names = [name for name, labelled in zip(self.spec.proteins, there.tolist(), strict=True) if labelled]
-        self._tell_lacking(there, split)
         x, y = (part[:, there].cpu().numpy() for part in (predicted, measured))
         each = {"spearman": spearman(x, y, self.ranks), "pearson": pearson(x, y)}
         if split == "test":
@@ -114,13 +112,6 @@ class Regression(SupervisedTask):
                 counts,
             )
         return metrics
-
-    def _tell_lacking(self, there: Tensor, split: str) -> None:
-        """Warn, once for a split, of proteins that were never measured in it; ``there`` is bool (P,)."""
-        lacking = [name for name, labelled in zip(self.spec.proteins, there.tolist(), strict=True) if not labelled]
-        if lacking and not self.spec.unseen and split not in self._lacking_told:
-            self._lacking_told.add(split)
-            log.warning("%s: no probe was measured for %s: the mean correlations are over the other proteins", split, ", ".join(lacking))
 
     def _baselines(self, y: Values, there: NDArray[np.bool_], index: NDArray[np.intp]) -> dict[str, Values]:
         """How well the test split, y (N, P'), is answered by what was measured of other proteins."""
