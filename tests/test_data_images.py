@@ -162,6 +162,18 @@ def test_pictures_are_decoded_once_and_again_when_a_file_has_changed(tmp_path):
     assert data_of(tmp_path).checksums != first.checksums
 
 
+@pytest.mark.parametrize(("white", "told"), [(4095, True), (65535, False)])
+def test_pictures_of_12_bits_in_files_of_16_are_told(tmp_path, caplog, white, told):
+    levels = np.linspace(0, white, 9 * 7).round().astype(np.uint16).reshape(9, 7)
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for number in range(8):
+            (tmp_path / name / f"{number}.png").write_bytes(encoded(Image.fromarray(levels)))
+    with caplog.at_level("WARNING", "dlhw"):
+        data_of(tmp_path, channels=1)
+    assert [f"{tmp_path}: no level is above 16 of 255" in message for message in caplog.messages] == [True] * told
+
+
 def test_the_checksum_covers_names_and_contents_but_not_the_cut(tmp_path):
     make(tmp_path / "set", {"cat": 4, "dog": 4})
     digest = data_of(tmp_path / "set").checksums["set"]

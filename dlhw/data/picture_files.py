@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 # What Pillow may open. Not EPS and its like, for which it would start other programs.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "JPEG2000", "PPM", "TIFF", "WEBP")
+DARK = 32  # levels of 255: a set that is darker everywhere is taken for one that was stored wrongly
 CLUTTER = ("thumbs.db", "desktop.ini", "__macosx", "@eadir")  # left by file managers; hidden files are passed over as well
 
 
@@ -151,6 +152,12 @@ def decode_all(files: Files, names: tuple[str, ...], size: int, channels: int) -
         raise UserError(
             f"{files.path}: not readable as a picture: {', '.join(bad[:5])}{more} ({failures[bad[0]]}); replace or remove; "
             f"whole files of type {', '.join(FORMATS)} are right"
+        )
+    if (brightest := pictures.max()) < DARK:
+        log.warning(
+            "%s: no level is above %d of 255, so little is left of the pictures: 12 bits in files of 16 are to be spread over all 16",
+            files.path,
+            brightest,
         )
     return pictures, hashlib.sha256("\n".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()
 
