@@ -110,6 +110,20 @@ def test_the_table_names_unfinished_runs_and_leaves_them_out(runs, run, capsys):
         main(["table", str(runs.parent / "alone")])
 
 
+def test_each_experiment_has_a_table_of_its_own_and_pairs_are_in_one_of_their_task(runs, run, tmp_path, capsys):
+    """A setting that differs between two tables only is in neither."""
+    for model in ("cnn", "cnn_pool"):
+        alone = shutil.copytree(run, runs / model)
+        change(alone / RESULT, "experiment", f"digits/{model}")
+        change(alone / RESULT, "model", model)
+        change(alone / CONFIG, "trainer.max_epochs", 3)
+    main(["table", str(runs), "--csv", str(tmp_path / "all.csv")])
+    pairs, swept, _ = capsys.readouterr().out.split("\n\n")
+    assert [line.split()[:2] for line in pairs.splitlines()[2:]] == [["digits/cnn", "cnn"], ["digits/cnn_pool", "cnn_pool"]]
+    assert pairs.startswith("digits:\n") and swept.startswith("digits/softmax:\nmodel.softmax ") and "max_epochs" not in pairs + swept
+    assert pd.read_csv(tmp_path / "all.csv")["trainer.max_epochs"].tolist() == [3, 3, 2, 2]
+
+
 def test_the_command_prints_and_writes_without_torch(runs):
     code = "import sys; from dlhw.results.__main__ import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
     command = [sys.executable, "-c", code, "table", str(runs), "--metrics", "acc,last/loss"]

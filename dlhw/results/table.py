@@ -12,7 +12,9 @@ from dlhw.results.summary import cells_with_data, headline, summarize, with_spre
 
 
 def table(folders: Sequence[str], metrics: Sequence[str] | None, csv: Path | None, passes: str | None = None) -> None:
-    """Print the runs below ``folders`` as a table, and write it with all metrics as CSV, by default to table.csv in the first folder.
+    """Print the runs below ``folders``, and write a table with all metrics as CSV, by default to table.csv in the first folder.
+
+    An experiment has a table of its own; the pairs of a task and a model that were run without one are in one table of their task.
 
     ``passes``, such as ``val/spearman=0.6``, adds the number of epochs until a metric first reached a value.
     """
@@ -29,16 +31,20 @@ def table(folders: Sequence[str], metrics: Sequence[str] | None, csv: Path | Non
         runs[passing[0]] = first_passing(runs, metric, float(value))
     summary = summarize(runs)
     measured = [name.removesuffix(" n") for name in summary.columns.tolist() if name.endswith(" n")]
-    names = headline(summary) if metrics is None else [name if "/" in name else f"test/{name}" for name in metrics]
-    if unknown := [name for name in names if name not in measured]:
+    asked = [name if "/" in name else f"test/{name}" for name in metrics or ()]
+    if unknown := [name for name in asked if name not in measured]:
         raise UserError(
             f"--metrics: {', '.join(unknown)} was not measured; there are {', '.join(name for name in measured if '/' in name)}"
         )
-    cells = cells_with_data(summary)
-    for name in [*names, *passing]:
-        cells[name] = [f"{with_spread(row, name)} ({row[f'{name} n']})" for row in summary.to_dict("records")]
-    print(cells.to_string(index=False))
-    print("\nmean ± sample standard deviation (number of runs); test and val at the best epoch")
+    done = runs[runs["status"] == "finished"]
+    topics = done["experiment"].where(done["experiment"] != done["task"] + "/" + done["model"], done["task"])
+    for topic, of_topic in done.groupby(topics):
+        rows = summarize(of_topic)
+        cells = cells_with_data(rows)
+        for name in [*(asked or headline(rows)), *passing]:
+            cells[name] = [f"{with_spread(row, name)} ({row[f'{name} n']})" for row in rows.to_dict("records")]
+        print(f"{topic}:\n" * (topics.nunique() > 1) + cells.to_string(index=False) + "\n")
+    print("mean ± sample standard deviation (number of runs); test and val at the best epoch")
     for run in runs[runs["status"] != "finished"].to_dict("records"):
         print(f"failed: {run['path']}: {run['message']}" if run["status"] == "failed" else f"unfinished: {run['path']}")
     csv = csv or Path(folders[0]) / "table.csv"
