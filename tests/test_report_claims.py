@@ -96,10 +96,11 @@ def test_facts_hold_for_every_run(expect, value, outcome):
 
 
 @pytest.mark.parametrize(("value", "outcome"), [(0.985, "holds"), (0.984, "undecided"), (0.936, "undecided"), (0.935, "does not hold")])
-def test_at_most_is_about_the_mean_and_its_interval(value, outcome):
-    verdict = judge(
-        claim(than={}, expect="at_most", value=value, matters=0.0), runs("a", [0.95, 0.96, 0.97])
-    )  # 0.96 +- 4.303 * 0.01 / sqrt(3)
+@pytest.mark.parametrize("expect", ["at_most", "at_least"])
+def test_at_most_and_at_least_are_about_the_mean_and_its_interval(expect, value, outcome):
+    """0.96 +- 4.303 * 0.01 / sqrt(3), and the same mirrored about 0."""
+    sign = 1 if expect == "at_most" else -1
+    verdict = judge(claim(than={}, expect=expect, value=sign * value, matters=0.0), runs("a", [0.95 * sign, 0.96 * sign, 0.97 * sign]))
     assert verdict.outcome == outcome and verdict.why == ("the interval is too wide" if outcome == "undecided" else "")
 
 

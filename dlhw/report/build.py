@@ -173,8 +173,9 @@ def claims_table(plan: Plan, verdicts: Sequence[Verdict]) -> Table:
         "Effect: the first setting minus the second over the n common seeds, or parts (proteins, each the mean over its seeds; the "
         "interval then says nothing of how another training would turn out), as a share of the second where what matters is one; of a "
         "fact, the quantity itself. A claim of a difference holds where the whole interval lies on its side and the mean is no less than "
-        "what matters; one of no gain where a gain that matters lies outside the interval; one of at most so much where the whole "
-        "interval lies below; a fact where every run obeys it. Claims marked + are ours; no report says so.",
+        "what matters; one of no gain where a gain that matters lies outside the interval; one of at most (or at least) so "
+        "much where the whole interval lies below (or above); a fact where every run obeys it. Claims marked + are ours; no report says "
+        "so.",
     ]
     return Table(
         f"{plan.name}-claims",

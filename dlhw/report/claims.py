@@ -21,7 +21,8 @@ from dlhw.results.statistics import FEWEST, Estimate, mean_with_interval, paired
 
 CLAIMS = CONF / "report" / "claims.yaml"
 
-Expect = Literal["higher", "lower", "not_higher", "same", "at_most", "never_below", "equal"]
+Expect = Literal["higher", "lower", "not_higher", "same", "at_most", "at_least", "never_below", "equal"]
+OF_VALUE = ("at_most", "at_least", "never_below", "equal")
 Outcome = Literal["holds", "does not hold", "undecided"]
 
 
@@ -33,9 +34,9 @@ class Claim:
         id, chapter, text: its name, the chapter that it belongs to, and what it says, in our words.
         quantity: what is compared: see :func:`dlhw.report.quantities.quantity`.
         of: the runs that it is about.
-        than: the runs that they are compared with; for ``at_most``, ``never_below`` and ``equal`` there are none.
-        expect: ``higher``, ``lower``, ``not_higher`` or ``same`` than the others; of ``value``, ``at_most``, which is about the mean, or
-            ``never_below`` or ``equal``, which are facts about every run.
+        than: the runs that they are compared with; where ``value`` is given there are none.
+        expect: ``higher``, ``lower``, ``not_higher`` or ``same`` than the others; of ``value``, ``at_most`` or ``at_least``, which are
+            about the mean, or ``never_below`` or ``equal``, which are facts about every run.
         matters: the smallest difference that would matter; for ``ratio``, in shares of the others' value.
         ratio: the difference is a share of the others' value.
         value: of a fact.
@@ -64,9 +65,9 @@ class Claim:
     def __post_init__(self) -> None:
         if self.expect not in get_args(Expect):
             raise UserError(f"claim {self.id}: expect={self.expect} is not one of {', '.join(get_args(Expect))}")
-        if (self.expect in ("higher", "lower", "not_higher", "same")) != bool(self.than) or (self.value is None) != bool(self.than):
+        if (self.expect in OF_VALUE) == bool(self.than) or (self.value is None) != bool(self.than):
             raise UserError(
-                f"claim {self.id}: either than (for higher, lower, not_higher, same) or value (for at_most, never_below, equal) is right"
+                f"claim {self.id}: either than (for higher, lower, not_higher, same) or value (for {', '.join(OF_VALUE)}) is right"
             )
         if self.than and self.matters <= 0:
             raise UserError(f"claim {self.id}: matters={self.matters} is out of range: the smallest difference that matters is above 0")
@@ -202,11 +203,12 @@ def _against_value(claim: Claim, right: float, values: Mapping[str, float]) -> V
     if len(values) < FEWEST and not _exact(claim.quantity):
         return Verdict(claim, "undecided", found, f"{len(values)} seed{'s' * (len(values) > 1)}, {FEWEST} are needed")
     tolerance = claim.matters or 1e-6 * max(1.0, abs(right))
-    if claim.expect == "at_most":
-        low, high = (found.mean if end is None else end for end in (found.low, found.high))
-        if low <= right + tolerance < high:
+    if claim.expect in ("at_most", "at_least"):
+        sign = 1 if claim.expect == "at_most" else -1
+        low, high = sorted(sign * (found.mean if end is None else end) for end in (found.low, found.high))
+        if low <= sign * right + tolerance < high:
             return Verdict(claim, "undecided", found, "the interval is too wide")
-        return Verdict(claim, "holds" if high <= right + tolerance else "does not hold", found)
+        return Verdict(claim, "holds" if high <= sign * right + tolerance else "does not hold", found)
     if claim.expect == "never_below":
         true = all(value >= right - tolerance for value in values.values())
     else:
