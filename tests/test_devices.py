@@ -35,6 +35,7 @@ WORDS = (
     "task.data.channels=1",
     "task.data.eval_batch_size=149",  # of 299 pictures one process has 150, in two batches, the other 149, in one
     "model.channels=[4,8]",
+    "model.batch_norm=conv",
     "model.hidden=[8]",
     "optim.lr=0.01",
     "optim.ema=0.5",

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from dlhw.errors import UserError
+from dlhw.layers.lstm import LSTM
 from dlhw.layers.masked import POOLS, BatchNorm, BiLSTM, MaskedConv1d, pool, pooled_width
 
 LENGTHS = (9, 1, 6, 2)
@@ -80,3 +81,22 @@ def test_batch_norm_equals_torchs(batch):
     ours, theirs = BatchNorm(3), nn.BatchNorm1d(3)
     torch.testing.assert_close(ours(x), theirs(x))
     torch.testing.assert_close(ours.running_var, theirs.running_var)
+
+
+@pytest.mark.parametrize(
+    "device", ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))]
+)
+def test_an_lstm_takes_states_that_are_no_block_in_memory(device):
+    """As the halves of one tensor are; packed or not, under autocast as well, where a GPU would compute in float16 alone."""
+    torch.manual_seed(0)
+    own = LSTM(3, 4, batch_first=True).to(device)
+    plain = nn.LSTM(3, 4, batch_first=True).to(device)
+    plain.load_state_dict(own.state_dict())
+    x, halves = torch.randn(2, 5, 3, device=device), torch.randn(2, 8, device=device).chunk(2, dim=1)
+    state = tuple(half.unsqueeze(0) for half in halves)
+    expected = plain(x, tuple(part.contiguous() for part in state))[0]
+    torch.testing.assert_close(own(x, state)[0], expected)
+    packed = pack_padded_sequence(x, torch.tensor([5, 5]), batch_first=True)
+    torch.testing.assert_close(pad_packed_sequence(own(packed, state)[0], batch_first=True)[0], expected)
+    with torch.autocast(device, torch.bfloat16):
+        assert own(x, state)[0].dtype == (torch.float32 if device == "cuda" else torch.bfloat16)

@@ -8,7 +8,7 @@ import torch
 from medmnist.evaluator import getACC, getAUC
 from sklearn import metrics as sklearn_metrics
 
-from dlhw.metrics import classification_metrics, right
+from dlhw.metrics import classification_metrics, counted_by_torch, right
 from dlhw.specs import ImageSpec
 
 # What MedMNIST calls the tasks, and samples and classes as in the test splits of BloodMNIST, RetinaMNIST, BreastMNIST and ChestMNIST
@@ -136,3 +136,13 @@ def test_nothing_of_one_split_stays_for_the_next():
     metrics.update(*second)
     again = {name: float(value) for name, value in metrics.compute().items()}
     assert again == pytest.approx(ours("multi-class", *second))
+
+
+def test_counting_leaves_what_has_to_be_deterministic_as_it_was():
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        with counted_by_torch():
+            assert not torch.are_deterministic_algorithms_enabled()
+        assert torch.are_deterministic_algorithms_enabled() and torch.is_deterministic_algorithms_warn_only_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)

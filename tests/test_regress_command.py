@@ -128,6 +128,11 @@ def test_ranks_on_two_devices_are_over_the_whole_split(tmp_path: Path, monkeypat
     assert result(run)["val"] == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_precision_that_would_round_the_intensities_is_refused(shell: Shell):
+    text = shell.run("task=rbp_sim", "model=rbp_cnn", "trainer.precision=bf16-true", "trainer.accelerator=cpu", status=1)
+    assert "error: trainer.precision=bf16-true would convert the intensities too: bf16-mixed or 32-true is right" in text
+
+
 @pytest.mark.slow
 @pytest.mark.realdata
 def test_a_short_run_on_real_probes(shell: Shell, data_root: Path):

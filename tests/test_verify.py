@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from dlhw.checkpoint_file import SafeCheckpointIO, load_checkpoint
 from dlhw.errors import UserError
@@ -134,6 +135,19 @@ def test_data_that_is_not_here_is_refused_before_the_training(run: Path, capsys:
     out = capsys.readouterr().out
     assert out.splitlines()[-1].endswith("2 of 16 checks fail: data digits, data more")
     assert "data_root=there " in out and " _target_=dlhw.data.digits.DigitsData" in out
+
+
+def test_a_run_on_several_devices_is_not_trained_again(run: Path, never_trained: None) -> None:
+    with pytest.raises(UserError, match=r"trained on 2 devices, which is not done again here: --predictions-only checks"):
+        trained_again({**result_of(run), "devices": 2}, read_config(run), run)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_run_of_a_gpu_is_trained_again_where_there_is_none(run: Path, tmp_path: Path) -> None:
+    cfg = read_config(run)
+    cfg.trainer.accelerator, cfg.trainer.devices, cfg.trainer.precision = "gpu", [0], "16-mixed"
+    again = trained_again(result_of(run), cfg, tmp_path)
+    assert again["test"]["acc"] == pytest.approx(result_of(run)["test"]["acc"]) and again["precision"] == "32-true"
 
 
 def test_the_settings_of_a_stranger_import_nothing(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

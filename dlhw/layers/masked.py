@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dlhw.errors import UserError
+from dlhw.layers.lstm import LSTM
 
 POOLS = ("mean", "max", "max_mean")
 
@@ -74,8 +75,8 @@ class BiLSTM(nn.Module):
     def __init__(self, channels: int, hidden: int, layers: int = 1, dropout: float = 0.0) -> None:
         super().__init__()
         widths = [channels] + [2 * hidden] * (layers - 1)
-        self.onward = nn.ModuleList(nn.LSTM(width, hidden, batch_first=True) for width in widths)
-        self.reverse = nn.ModuleList(nn.LSTM(width, hidden, batch_first=True) for width in widths)
+        self.onward = nn.ModuleList(LSTM(width, hidden, batch_first=True) for width in widths)
+        self.reverse = nn.ModuleList(LSTM(width, hidden, batch_first=True) for width in widths)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:

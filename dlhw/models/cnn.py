@@ -6,6 +6,7 @@ Legend: B batch, C channels, H height, W width, K outputs.
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from dlhw.errors import UserError
@@ -109,4 +110,4 @@ class CNN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.features(x)  # (B, C, H, W) -> (B, C' H' W'), or (B, C') with global pooling
         x = self.classifier(x)  # -> (B, K)
-        return x.softmax(dim=-1) if self.softmax else x
+        return x.softmax(dim=-1, dtype=torch.promote_types(x.dtype, torch.float32)) if self.softmax else x  # in bf16, 0.998 would be 1

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dlhw.layers.lstm import LSTM
 from dlhw.models.seq2seq import LSTMEncoder, State
 from dlhw.ranges import check, check_at_least, check_shares
 from dlhw.specs import BOS, EOS, PAD, UNKNOWN, TextSpec, wants
@@ -58,7 +59,7 @@ class MonotonicSeq2Seq(nn.Module):
         self.embedding = nn.Embedding(spec.outputs, hidden)
         nn.init.normal_(self.embedding.weight, std=hidden**-0.5)
         self.scale = hidden**0.5
-        self.lstm = nn.LSTM(hidden, hidden, batch_first=True)
+        self.lstm = LSTM(hidden, hidden, batch_first=True)
         self.start = nn.Linear(hidden, 2 * hidden)
         self.jump = nn.Linear(hidden, hidden)
         self.of_state, self.of_phone = nn.Linear(hidden, hidden), nn.Linear(hidden, hidden, bias=False)

@@ -18,6 +18,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from dlhw.errors import UserError
 from dlhw.layers.attention import ATTENTIONS
+from dlhw.layers.lstm import LSTM
 from dlhw.ranges import check, check_at_least, check_shares
 from dlhw.specs import PAD, TextSpec, wants
 
@@ -39,7 +40,7 @@ class LSTMEncoder(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(ids, embedding)
         self.dropout = nn.Dropout(dropout)
-        self.lstm = nn.LSTM(embedding, hidden, layers, batch_first=True, bidirectional=True, dropout=dropout if layers > 1 else 0.0)
+        self.lstm = LSTM(embedding, hidden, layers, batch_first=True, bidirectional=True, dropout=dropout if layers > 1 else 0.0)
 
     def forward(self, source: Tensor) -> tuple[Tensor, Tensor, State]:
         """Ids (B, S), padded at the end -> outputs (B, S', 2 H), mask (B, S'), and the last state of both directions, (B, 2 H) twice."""
@@ -68,7 +69,7 @@ class LSTMDecoder(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(symbols, hidden)
         nn.init.normal_(self.embedding.weight, std=hidden**-0.5)  # as output layer: torch's 1 would start with logits of tens
-        self.lstm = nn.LSTM(hidden, hidden, batch_first=True)
+        self.lstm = LSTM(hidden, hidden, batch_first=True)
         self.attention, self.combine = None, None
         if attention != "none":
             if attention not in ATTENTIONS:

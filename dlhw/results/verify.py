@@ -110,9 +110,22 @@ def start(folder: Path, result: Mapping[str, Any], cfg: DictConfig) -> Path | No
 
 
 def trained_again(result: Mapping[str, Any], cfg: DictConfig, place: Path) -> dict[str, Any]:
-    """The ``result.json`` of the same run trained again in the folder ``place``."""
+    """The ``result.json`` of the same run trained again in the folder ``place``, on the CPU where there is no GPU.
+
+    Raises:
+        UserError: it was trained on several devices.
+    """
+    import torch
+
     from dlhw.training import train
 
+    if (devices := result.get("devices", 1)) > 1:
+        raise UserError(f"it was trained on {devices} devices, which is not done again here: --predictions-only checks all else")
+    cfg.trainer.devices = 1
+    if not torch.cuda.is_available() and cfg.trainer.accelerator in ("gpu", "cuda"):
+        cfg.trainer.accelerator = "auto"
+    if not torch.cuda.is_available() and cfg.trainer.precision == "16-mixed":
+        cfg.trainer.precision = "32-true"
     train(cfg, result["experiment"], place, resume=False)
     again = read_result(place)
     assert again is not None

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from dlhw.data.augment import Augment, dihedral
 from dlhw.data.batches import Batch
 from dlhw.errors import UserError
-from dlhw.metrics import classification_metrics, right
+from dlhw.metrics import classification_metrics, counted_by_torch, right
 from dlhw.ranges import check_shares
 from dlhw.specs import ImageSpec
 from dlhw.tasks.supervised import SupervisedTask
@@ -112,11 +112,13 @@ class Classification(SupervisedTask):
         return {"loss": total / samples, **values}
 
     def _scores(self, probabilities: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        self.metrics.update(probabilities if probabilities.device.type == "mps" else probabilities.double(), targets.long())
-        values = self.metrics.compute()
+        with counted_by_torch():
+            self.metrics.update(probabilities if probabilities.device.type == "mps" else probabilities.double(), targets.long())
+            values = self.metrics.compute()
         self.metrics.reset()
         return values
 
     def keep_predictions(self, collected: tuple[Tensor, ...]) -> None:
         logits, targets, index, *_ = collected
+        targets = targets.float() if targets.is_floating_point() else targets  # of several labels, which bf16-true has converted
         self.predictions = {"probabilities": self.probabilities(logits).float(), "targets": targets, "index": index}

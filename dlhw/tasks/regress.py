@@ -53,6 +53,8 @@ class Regression(SupervisedTask):
         self.loss_name, self.ranks = loss, ranks
 
     def setup(self, stage: str) -> None:
+        if self.trainer.precision in ("bf16-true", "64-true"):
+            raise UserError(f"trainer.precision={self.trainer.precision} would convert the intensities too: bf16-mixed or 32-true is right")
         if stage == "fit" and hasattr(self.net, "solve") and self.trainer.world_size > 1:
             raise UserError("this network is solved in closed form, on one device: trainer.devices=1 is right")
 

@@ -121,6 +121,9 @@ class SupervisedTask(L.LightningModule):
                 break
         if tracked:
             self._add(tracked)
+        if self.trainer.world_size > 1:  # running statistics, which each process has of its own samples: all go on with the first one's
+            for buffer in self.buffers():
+                torch.distributed.broadcast(buffer, 0)
         seconds = time.perf_counter() - begin
         self.seconds += seconds
         self._sums["seconds"] = self._sums.get("seconds", 0.0) + seconds

@@ -138,10 +138,14 @@ def with_end(classes: Tensor) -> Tensor:
 
 def text_losses(log_probs: Tensor, lengths: Tensor, targets: Tensor) -> Tensor:
     """-log p(text) of ids (B, T) under log-probabilities (B, S, K) with lengths (B,): (B,), in nats."""
+    device = log_probs.device
+    if device.type == "cuda" and torch.are_deterministic_algorithms_enabled():  # its gradients on long lines are not, on a GPU
+        log_probs, lengths, targets = log_probs.cpu(), lengths.cpu(), targets.cpu()
     known = targets >= FIRST
-    return F.ctc_loss(
+    losses = F.ctc_loss(
         log_probs.transpose(0, 1), (targets[known] - SHIFT).long(), lengths.long(), known.sum(dim=1), blank=0, reduction="none"
     )
+    return losses.to(device)
 
 
 def steps_needed(targets: Tensor) -> Tensor:
