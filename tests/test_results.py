@@ -17,7 +17,7 @@ from dlhw.errors import UserError
 from dlhw.results import load_run, load_runs
 from dlhw.results.__main__ import main
 from dlhw.results.summary import shown_settings, summarize
-from dlhw.run_folder import BEST, CONFIG, RESULT
+from dlhw.run_folder import BEST, CONFIG, METRICS, RESULT
 from dlhw.specs import spec_to_dict
 
 
@@ -122,6 +122,19 @@ def test_each_experiment_has_a_table_of_its_own_and_pairs_are_in_one_of_their_ta
     assert [line.split()[:2] for line in pairs.splitlines()[2:]] == [["digits/cnn", "cnn"], ["digits/cnn_pool", "cnn_pool"]]
     assert pairs.startswith("digits:\n") and swept.startswith("digits/softmax:\nmodel.softmax ") and "max_epochs" not in pairs + swept
     assert pd.read_csv(tmp_path / "all.csv")["trainer.max_epochs"].tolist() == [3, 3, 2, 2]
+
+
+def test_what_is_asked_for_stands_in_every_table(runs, run, tmp_path, capsys):
+    """As nothing where an experiment has not measured it."""
+    alone = shutil.copytree(run, runs / "alone")
+    change(alone / RESULT, "experiment", "digits/alone")
+    change(alone / RESULT, "test", {"loss": 1.0})
+    text = (alone / METRICS).read_text().replace("val/acc", "val/other")
+    (alone / METRICS).write_text(text)
+    main(["table", str(runs), "--metrics", "acc", "--passes", "val/acc=0.1", "--csv", str(tmp_path / "all.csv")])
+    one, swept, _ = capsys.readouterr().out.split("\n\n")
+    heads = [[line for line in part.splitlines() if "test/acc" in line and "val/epochs to acc=0.1" in line] for part in (one, swept)]
+    assert one.startswith("digits/alone:\n") and all(len(head) == 1 for head in heads) and "- (0)" in one and "- (0)" not in swept
 
 
 def test_the_command_prints_and_writes_without_torch(runs):

@@ -39,10 +39,10 @@ def table(folders: Sequence[str], metrics: Sequence[str] | None, csv: Path | Non
     done = runs[runs["status"] == "finished"]
     topics = done["experiment"].where(done["experiment"] != done["task"] + "/" + done["model"], done["task"])
     for topic, of_topic in done.groupby(topics):
-        of_others = [name for name in done.columns.tolist() if "/" in name and of_topic[name].isna().all() and done[name].notna().any()]
-        rows = summarize(of_topic.drop(columns=of_others))
+        of_others = [name for name in measured if "/" in name and of_topic[name].isna().all() and done[name].notna().any()]
+        rows = summarize(of_topic.drop(columns={*of_others} - {*asked, *passing}))
         cells = cells_with_data(rows)
-        for name in [*([name for name in asked if name in rows] or headline(rows)), *passing]:
+        for name in [*(asked or headline(rows)), *passing]:
             cells[name] = [f"{with_spread(row, name)} ({row[f'{name} n']})" for row in rows.to_dict("records")]
         print(f"{topic}:\n" * (topics.nunique() > 1) + cells.to_string(index=False) + "\n")
     print("mean ± sample standard deviation (number of runs); test and val at the best epoch")
