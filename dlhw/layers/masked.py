@@ -3,6 +3,8 @@
 Legend: B batch, C channels, L padded length. ``mask`` is bool (B, L), true where a sequence has a position; each has one at least.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -15,12 +17,17 @@ POOLS = ("mean", "max", "max_mean")
 def pool(x: Tensor, mask: Tensor, how: str) -> Tensor:
     """Mean and maximum over the positions of each sequence: (B, C, L) -> (B, C), or (B, 2C) for both, the maximum first."""
     parts = []
-    inside = mask.unsqueeze(1)  # (B, 1, L)
+    x, inside = x.transpose(1, 2), mask.unsqueeze(2)  # (B, L, C), as it lies in memory, so that the gradient does too; (B, L, 1)
     if how in ("max", "max_mean"):
-        parts.append(x.masked_fill(~inside, torch.finfo(x.dtype).min).amax(dim=2))
+        parts.append(x.masked_fill(~inside, torch.finfo(x.dtype).min).amax(dim=1))
     if how in ("mean", "max_mean"):
-        parts.append((x * inside).sum(dim=2) / inside.sum(dim=2))
+        parts.append((x * inside).sum(dim=1) / inside.sum(dim=1))
     return torch.cat(parts, dim=1)
+
+
+def side_by_side(parts: Sequence[Tensor]) -> Tensor:
+    """Concatenate channels in the memory layout of :class:`MaskedConv1d`: several (B, C, L) -> (B, sum of C, L)."""
+    return torch.cat([part.transpose(1, 2) for part in parts], dim=2).transpose(1, 2)
 
 
 def pooled_width(channels: int, how: str, knob: str = "model.pool") -> int:

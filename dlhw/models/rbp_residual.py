@@ -5,12 +5,11 @@ Legend: B batch, L padded length, C channels, P proteins.
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dlhw.errors import UserError
-from dlhw.layers.masked import BatchNorm, MaskedConv1d, pool, pooled_width
+from dlhw.layers.masked import BatchNorm, MaskedConv1d, pool, pooled_width, side_by_side
 from dlhw.layers.mlp import mlp
 from dlhw.ranges import check_at_least, check_shares
 from dlhw.specs import SequenceSpec, wants
@@ -76,7 +75,7 @@ class RbpResidual(nn.Module):
 
     def features(self, bases: Tensor, mask: Tensor) -> Tensor:
         """(B, 4, L) -> (B, C), or (B, 2 C) for two pools: what the sequence is to the fully connected layers."""
-        x = torch.cat([motif(bases, mask) for motif in self.motifs], dim=1)
+        x = side_by_side([motif(bases, mask) for motif in self.motifs])
         x = F.relu(self.first(x))
         x = F.relu(self.second(self.mix(x, mask)))
         for block in self.blocks:
