@@ -95,7 +95,7 @@ class CNN(nn.Module):
             if not height or not width:
                 raise UserError(f"model.pool={pool}: after {block} poolings nothing is left of {spec.height}x{spec.width} pictures")
             before = after
-        self.features = nn.Sequential(*blocks, *([nn.AdaptiveAvgPool2d(1)] if whole_picture else []), nn.Flatten())
+        self.features = nn.Sequential(*blocks, *([nn.AdaptiveAvgPool2d(1)] if whole_picture else []))
 
         layers: list[nn.Module] = []
         wide = before if whole_picture else before * height * width
@@ -108,6 +108,7 @@ class CNN(nn.Module):
         self.classifier = nn.Sequential(*layers, nn.Linear(wide, spec.outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.features(x)  # (B, C, H, W) -> (B, C' H' W'), or (B, C') with global pooling
+        # (B, C, H, W) -> (B, H' W' C'), or (B, C') with global pooling: place by place, as channels-last pictures lie in memory
+        x = self.features(x).permute(0, 2, 3, 1).flatten(1)
         x = self.classifier(x)  # -> (B, K)
         return x.softmax(dim=-1, dtype=torch.promote_types(x.dtype, torch.float32)) if self.softmax else x  # in bf16, 0.998 would be 1
