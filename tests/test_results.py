@@ -150,6 +150,19 @@ def test_the_command_prints_and_writes_without_torch(runs):
     assert f"none {row['test/acc']:.4f} ± {row['test/acc sd']:.4f} (2) {row['last/loss']:.4f} ± " in done.stdout
 
 
+@pytest.mark.parametrize("read", [0, 1], ids=["nothing is read", "one character is read"])
+def test_a_reader_that_has_seen_enough_costs_nothing(runs, read):
+    (runs / "table.csv").unlink(missing_ok=True)
+    command = [sys.executable, "-m", "dlhw.results", "table", str(runs)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout and process.stderr
+        process.stdout.read(read)
+        process.stdout.close()
+        said = process.stderr.read()
+    assert not said and process.returncode in (0, 141)  # 0: all of it was in the pipe before
+    assert (runs / "table.csv").exists()
+
+
 def test_an_unknown_metric_lists_the_known(runs):
     with pytest.raises(UserError, match=r"test/accuracy was not measured; there are .*test/acc,"):
         main(["table", str(runs), "--metrics", "accuracy"])

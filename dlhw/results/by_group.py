@@ -70,9 +70,10 @@ def by_group(places: Sequence[str], csv: Path | None = None) -> None:
     for name in dict.fromkeys(file.name for file in files):
         of_name = [file for file in files if file.name == name]
         parts.append(table(of_name).assign(setting=f"{name}, {len(of_name)} files"))
-    for part in parts:
-        print(f"{part['setting'].iloc[0]}\n{part.drop(columns='setting').to_string(index=False, float_format='{:.4f}'.format)}\n")
     if csv:
         with replacing(csv) as temporary:
             pd.concat(parts).to_csv(temporary, index=False)
+    for part in parts:
+        print(f"{part['setting'].iloc[0]}\n{part.drop(columns='setting').to_string(index=False, float_format='{:.4f}'.format)}\n")
+    if csv:
         print(f"written: {csv}")

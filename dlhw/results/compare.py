@@ -161,10 +161,11 @@ def compare(runs: pd.DataFrame, metric: str | None, without: Sequence[str], agai
         shown = parts_table(settings, metric, without)
         width = get_terminal_size((140, 0)).columns  # beyond it the table goes on below
         table = shown.to_string(float_format="{:.4f}".format, line_width=width)
-        print(f"test {metric}, mean over the runs of a setting\n{table}\n")
         if csv:
             with replacing(csv) as temporary:
                 shown.to_csv(temporary, index_label="part")
+        print(f"test {metric}, mean over the runs of a setting\n{table}\n")
+        if csv:
             print(f"written: {csv}")
     if len(settings) > 1 or not by_parts:
         for difference in differences(settings, metric, without, against):

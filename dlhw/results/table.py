@@ -36,6 +36,9 @@ def table(folders: Sequence[str], metrics: Sequence[str] | None, csv: Path | Non
         raise UserError(
             f"--metrics: {', '.join(unknown)} was not measured; there are {', '.join(name for name in measured if '/' in name)}"
         )
+    csv = csv or Path(folders[0]) / "table.csv"
+    with replacing(csv) as temporary:
+        summary.to_csv(temporary, index=False)
     done = runs[runs["status"] == "finished"]
     topics = done["experiment"].where(done["experiment"] != done["task"] + "/" + done["model"], done["task"])
     for topic, of_topic in done.groupby(topics):
@@ -48,9 +51,6 @@ def table(folders: Sequence[str], metrics: Sequence[str] | None, csv: Path | Non
     print("mean ± sample standard deviation (number of runs); test and val at the best epoch")
     for run in runs[runs["status"] != "finished"].to_dict("records"):
         print(f"failed: {run['path']}: {run['message']}" if run["status"] == "failed" else f"unfinished: {run['path']}")
-    csv = csv or Path(folders[0]) / "table.csv"
-    with replacing(csv) as temporary:
-        summary.to_csv(temporary, index=False)
     print(f"written: {csv}")
 
 
