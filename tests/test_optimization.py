@@ -55,10 +55,11 @@ def by_hand(words: tuple[str, ...], *, rate: list[float], accumulate: int, clip:
         for number, index in enumerate(batches, 1):
             x = (pictures[index].permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5
             loss = F.cross_entropy(task.net(x), targets[index])
-            gradient = [g + d / accumulate for g, d in zip(gradient, torch.autograd.grad(loss, values), strict=True)]
+            gradient = [g + d for g, d in zip(gradient, torch.autograd.grad(loss, values), strict=True)]
             waiting += 1
             if waiting < accumulate and number < len(batches):
                 continue
+            gradient = [g / waiting for g in gradient]  # the mean, also of those that are left over at the end of an epoch
             norm = math.sqrt(sum(float((g.double() ** 2).sum()) for g in gradient))
             gradient = [g * min(1.0, clip / norm) for g in gradient]
             momentum = [0.9 * m + g for m, g in zip(momentum, gradient, strict=True)]

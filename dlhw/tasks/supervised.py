@@ -105,17 +105,17 @@ class SupervisedTask(L.LightningModule):
         begin = time.perf_counter()
         optimizer: Any = self.optimizers()
         loader: Any = self.trainer.train_dataloader
-        settings, steps = self.optimization.settings, loader.steps
+        accumulate, steps = self.optimization.settings.accumulate, loader.steps
         tracked: list[tuple[int, Tensor, dict[str, Tensor]]] = []
         for batch in batches:
             reseed(self.seed, self.epoch, self.step, self.global_rank, self.device)
             loss, sums = self._step(batch, "train")
             if loss.requires_grad:  # not of a network that was solved in closed form
                 with torch.autocast(self.device.type, enabled=False):  # autocast is for the forward pass
-                    self.manual_backward(loss / settings.accumulate)
+                    self.manual_backward(loss / min(accumulate, steps - self.step // accumulate * accumulate))  # fewer may be left
             tracked.append((len(batch[-1]), loss.detach(), sums))
             self.step += 1
-            if self.step % settings.accumulate == 0 or self.step == steps:
+            if self.step % accumulate == 0 or self.step == steps:
                 self._update(optimizer, (self.epoch * steps + self.step - 1) / (self.trainer.max_epochs * steps))
             if self.asked_to_stop():
                 break
