@@ -70,6 +70,15 @@ def test_fewer_training_probes_are_the_first_of_all(path):
     assert values.mean(axis=0) == pytest.approx(0, abs=1e-6) and values.std(axis=0) == pytest.approx(1, abs=1e-5)  # fitted on these alone
 
 
+@pytest.mark.parametrize(("split", "there"), [("train", 80), ("val", 20), ("test", 100)])
+def test_more_probes_than_there_are_is_no_number_of_a_run(path, split, there):
+    assert len(read(path, **{f"{split}_probes": there}).splits[split].inputs) == there
+    with pytest.raises(
+        UserError, match=rf"^task\.data\.{split}_probes={there + 1}: .* has {there} for that, at .*: so many at most, or null"
+    ):
+        read(path, **{f"{split}_probes": there + 1})
+
+
 def test_fewer_test_probes_are_drawn_from_all_of_a_sorted_table(tmp_path):
     """Of 100, the first of which bind most: any ten are drawn, always the same ones, in the order of the table."""
     path = write_table(tmp_path / "t.txt", table(200).sort_values("EXP1", ascending=False))
@@ -201,6 +210,20 @@ def test_names_come_from_the_metadata(tmp_path):
     assert read(path, tmp_path / "metadata.xlsx").spec.proteins == ("RBFOX1", "A1CF")
     assert read(path, tmp_path / "metadata.xlsx", ["A1CF"]).spec.proteins == ("A1CF",)
     assert read(path, tmp_path / "metadata.xlsx", exclude=["A1CF"]).spec.proteins == ("RBFOX1",)
+
+
+def test_which_experiment_a_name_stands_for_is_part_of_the_data(tmp_path):
+    """Metadata may change in what is not learnt; a protein that is another experiment now is other data."""
+    path, metadata = write_table(tmp_path / "t.txt", table(60, experiments=2)), tmp_path / "m.csv"
+    checksums = []
+    for experiments in (["EXP1", "EXP2"], ["EXP1", "EXP3"], ["EXP2", "EXP1"]):
+        pd.DataFrame({"Protein_name": ["RBFOX1", "A1CF"], "Motif_ID": experiments}).to_csv(metadata, index=False)
+        data = read(path, metadata, ["RBFOX1"])
+        checksums.append(data.checksums["m.csv"])
+        assert data.notes["experiments"] == {"RBFOX1": experiments[0]}
+    assert checksums[0] == checksums[1] != checksums[2]
+    pd.DataFrame({"Protein_name": ["EXP1"], "Motif_ID": ["EXP1"]}).to_csv(metadata, index=False)
+    assert "m.csv" not in read(path, metadata, ["EXP1"]).checksums  # it says nothing then
 
 
 def test_a_wrong_name_is_told_before_all_of_a_table_is_read(tmp_path):

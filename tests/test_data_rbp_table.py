@@ -132,6 +132,28 @@ def test_metadata_in_each_format(tmp_path):
         assert read_metadata(tmp_path / name) == {"EXP1": "RBFOX1", "EXP2": "A1CF", "EXP3": "A1CF"}
 
 
+@pytest.mark.parametrize("name", ["m.csv", "m.xlsx"])
+def test_blanks_around_names_are_none_of_theirs(tmp_path, name):
+    """Two names that look alike would be two proteins, and the first be learnt without a word."""
+    padded = pd.DataFrame({"Protein_name ": ["RBFOX1", "RBFOX1 "], " Motif_ID": ["EXP1", " EXP2"]})
+    if name == "m.csv":
+        padded.to_csv(tmp_path / name, index=False)
+    else:
+        padded.to_excel(tmp_path / name, index=False)
+    found = read_metadata(tmp_path / name)
+    assert found == {"EXP1": "RBFOX1", "EXP2": "RBFOX1"}
+    with pytest.raises(UserError, match=r"^task\.data\.protein=RBFOX1 has several experiments: name one of EXP1, EXP2$"):
+        select(tmp_path / "t.txt", ("EXP1", "EXP2"), found, ["RBFOX1"], [])
+
+
+def test_blanks_in_a_table(tmp_path):
+    (tmp_path / "t.txt").write_text("Probe_Set \t RNA_Seq\tEXP1 \nSetA \t ACGU\t1\n SetB\tACGA \t2\n")
+    assert read_experiments(tmp_path / "t.txt") == ("EXP1",)
+    probes = read_probes(tmp_path / "t.txt", ["EXP1"])
+    assert probes.sequences == ("ACGU", "ACGA") and probes.in_set_b.tolist() == [False, True]
+    assert probes.intensities.tolist() == [[1], [2]]
+
+
 def test_numbers_may_name_proteins_and_experiments(tmp_path):
     frame = pd.DataFrame({"Protein_name": [7, 8], "Motif_ID": ["001", "002"]})
     frame.to_csv(tmp_path / "m.csv", index=False)

@@ -10,7 +10,7 @@ from dlhw.report.few_shot import ADAPTED, SCRATCH, Scores, few_shot, main, score
 from dlhw.report.runs import Record, load_records
 from dlhw.run_files import read_config
 
-SMALL = ("task.data.probes=400", "model.filters=8", "model.width=8", "model.hidden=[8]", "trainer.accelerator=cpu", "trainer.max_epochs=1")
+SMALL = ("task.data.probes=1000", "model.filters=8", "model.width=8", "model.hidden=[8]", "trainer.accelerator=cpu", "trainer.max_epochs=1")
 
 
 @pytest.mark.slow

@@ -19,10 +19,11 @@ MODELS = ("rbp_dual_encoder", "rbp_nearest", "rbp_mean", "rbp_cnn")
 
 @pytest.fixture(scope="module")
 def runs(starter: Starter, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A short run of each network on simulated proteins, some of them held out."""
+    """A short run of each network on simulated proteins, some families of which are held out."""
     shell = Shell(starter, tmp_path_factory.mktemp("proteins"))
     small = ("task.data.probes=200", "task.data.families=4", "task.data.members=3", "trainer.accelerator=cpu", "trainer=smoke")
-    shell.run("-m", "task=rbp_sim_unseen", f"model={','.join(MODELS)}", "optim.lr=0.01", "seed=0", *small)
+    families = ("task.data.unseen_by=cluster", "task.data.identity=0.6")
+    shell.run("-m", "task=rbp_sim_unseen", f"model={','.join(MODELS)}", "optim.lr=0.01", "seed=0", *families, *small)
     return {json.loads((run / RESULT).read_text())["model"]: run for run in shell.runs()}
 
 

@@ -158,6 +158,20 @@ def test_what_other_proteins_measured_is_scored_beside_the_predictions(outcome):
     assert not any("nearest" in name for name in regression.metrics_of(rows, "val"))
 
 
+def test_a_second_measurement_is_scored_and_so_are_the_predictions_on_the_same_probes(outcome):
+    predicted, measured = outcome
+    again = (measured + np.random.default_rng(1).normal(size=measured.shape)).astype(np.float32)
+    again[7:] = np.nan
+    regression = task(predicted)
+    regression._trainer = SimpleNamespace(world_size=1, datamodule=SimpleNamespace(answers={"second_measurement": again}))  # type: ignore[assignment]
+    found = regression.metrics_of(tuple(torch.from_numpy(part) for part in (predicted, measured, np.arange(len(measured)))), "test")
+    for column, name in enumerate(("P1", "P2", "P3")):
+        there = ~np.isnan(measured[:, column]) & ~np.isnan(again[:, column])
+        for what, answer in (("second_measurement", again), ("measured_twice", predicted)):
+            expected = stats.spearmanr(answer[there, column], measured[there, column]).statistic
+            assert float(found[f"spearman_{what}:{name}"]) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("value", [0.5, np.nan])
 def test_a_prediction_that_ranks_nothing_is_nan_and_told(outcome, caplog, value):
     predicted, measured = outcome

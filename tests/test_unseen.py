@@ -203,7 +203,7 @@ def test_a_table_with_fasta_and_embeddings(tmp_path):
     assert data.spec.proteins == ("RBFOX1", "QKI", "EXP3")
     assert data.spec.amino_acids == (ONE, OTHER, LIKE_ONE)
     assert [unpack_vector(text) for text in data.spec.embeddings] == [(1.0, 2.0), (np.float32(0.1), -3.0), (0.0, 0.5)]
-    assert set(data.checksums) == {"norm_data.txt", "proteins.fasta", "vectors.npz"}
+    assert set(data.checksums) == {"norm_data.txt", "metadata.csv", "proteins.fasta", "vectors.npz"}
     assert spec_from_dict(spec_to_dict(data.spec)) == data.spec
     assert len(data.spec.unseen) == 2 and "QKI" in data.spec.unseen
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dlhw.data.arrays import ArrayData, Split
 from dlhw.data.protein_files import read_embeddings, read_fasta
+from dlhw.data.rbp_replicates import as_texts, measured_again
 from dlhw.data.rbp_scale import fit_scale, without
 from dlhw.data.rbp_table import Column, Probes, read_experiments, read_metadata, read_probes, select
 from dlhw.data.rna import encode
@@ -23,6 +24,7 @@ from dlhw.specs import SequenceSpec
 log = logging.getLogger(__name__)
 
 STATISTICS = ("train", "per_split")
+NOTHING_UNSEEN = {"unseen": None, "unseen_by": "protein", "identity": 0.5}
 
 
 class ProbeData(ArrayData):
@@ -55,7 +57,7 @@ class ProbeData(ArrayData):
         UserError: a knob out of range.
     """
 
-    answers: Mapping[str, NDArray[np.float32]] = {}  # of the test split, where proteins are held out: what others say of them, (N, P)
+    answers: Mapping[str, NDArray[np.float32]] = {}  # for the test split, (N, P) each: what was measured elsewhere, NaN where nothing was
 
     def __init__(
         self,
@@ -93,7 +95,7 @@ class ProbeData(ArrayData):
         self.length, self.statistics = length, statistics
         self.scale: dict[str, Any] = {"clip_percentile": clip_percentile, "log": log, "normal_scores": normal_scores}
         self.val_share, self.split_seed = val_share, split_seed
-        if unseen is None and (unseen_by, identity) != ("protein", 0.5):
+        if unseen is None and {"unseen": unseen, "unseen_by": unseen_by, "identity": identity} != NOTHING_UNSEEN:
             raise UserError(f"task.data.unseen_by={unseen_by} and identity={identity} change nothing without unseen: a share, or names")
         self.unseen = unseen if unseen is None or isinstance(unseen, int | float) else _names(unseen)
         self.unseen_by, self.identity = unseen_by, identity
@@ -126,6 +128,12 @@ class ProbeData(ArrayData):
         rows = split_rows(codes, probes.in_set_b, self.val_share, self.split_seed)
         measured = np.asarray(~np.isnan(values).all(axis=1))
         rows = {split: part[measured[part]] for split, part in rows.items()}
+        for split, most in self.most.items():
+            if most is not None and most > len(rows[split]):
+                raise UserError(
+                    f"task.data.{split}_probes={most}: {probes.path} has {len(rows[split])} for that, at task.data.val_share={self.val_share}: "
+                    "so many at most, or null for all"
+                )
         rows["test"] = draw(rows["test"], self.most["test"], self.split_seed)  # a table may be sorted; the others are in random order
         rows = {split: part[: self.most[split]] for split, part in rows.items()}
         if empty := [split for split, part in rows.items() if not len(part)]:
@@ -142,8 +150,9 @@ class ProbeData(ArrayData):
             if lacking := [name for name, empty in zip(names, known & np.isnan(scaled).all(axis=0), strict=True) if empty]:
                 log.warning("%s: no probe was measured for %s: mean correlations are over the other proteins", split, ", ".join(lacking))
             self.splits[split] = Split(codes[part], np.where(known, scaled, np.float32(np.nan)))
-            if held and split == "test":
-                self.answers = measured_answers(scaled, names, about.get("amino_acids", ()), held)
+            if split == "test":
+                again = measured_again(codes[part], scaled)
+                self.answers = again if not held else again | measured_answers(scaled, names, about.get("amino_acids", ()), held)
         self.spec = SequenceSpec(self.length, names, unseen=tuple(held), **about)
         self.checksums = {**self.checksums, probes.path.name: probes.sha256}
 
@@ -170,13 +179,18 @@ class RbpData(ProbeData):
         table = self.find("task.data.table", self.table, right)
         experiments = read_experiments(table)  # before all of it is read: a wrong name is told at once
         right = f"an .xlsx or .csv with Motif_ID and Protein_name is right, or null where the columns of {table.name} are the proteins"
-        proteins = read_metadata(self.find("task.data.metadata", self.metadata, right)) if self.metadata else {}
+        metadata = self.find("task.data.metadata", self.metadata, right) if self.metadata else None
+        proteins = read_metadata(metadata) if metadata else {}
         if proteins and not proteins.keys() & {*experiments}:
             raise UserError(
                 f"task.data.metadata={self.metadata} names no experiment of {table}, which are {listed(experiments)}: "
                 "that table's own metadata is right, or null where its columns are called by their proteins"
             )
         columns = self.chosen(table, experiments, proteins)
+        renamed = {column.name: column.experiment for column in columns if column.name != column.experiment}
+        if metadata and renamed:  # what it says of the proteins that are learnt is part of the data
+            self.notes = {"experiments": renamed}
+            self.checksums[metadata.name] = hashlib.sha256(repr(sorted(renamed.items())).encode()).hexdigest()
         return read_probes(table, [column.experiment for column in columns]), columns
 
     def about(self, columns: Sequence[Column]) -> dict[str, tuple[str, ...]]:
@@ -206,7 +220,7 @@ def split_rows(codes: NDArray[np.uint8], in_set_b: NDArray[np.bool_], val_share:
     ``codes`` are (N, L); equal sequences never stand in two splits.
     """
     test = np.flatnonzero(in_set_b)
-    text = np.ascontiguousarray(codes).view(f"S{codes.shape[1]}").ravel()  # the padding is no zero byte, so nothing is cut off
+    text = as_texts(codes)
     own = np.flatnonzero(~in_set_b & ~np.isin(text, text[test]))
     if dropped := int((~in_set_b).sum()) - len(own):
         log.info("%d probes of set A are left out: their sequences stand in set B, which tests", dropped)

@@ -52,10 +52,7 @@ def read_experiments(path: Path) -> tuple[str, ...]:
     Raises:
         UserError: unreadable, a column missing or twice.
     """
-    try:
-        header = pd.read_csv(path, sep="\t", header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0].tolist()
-    except UNREADABLE as error:
-        raise _unreadable(path, error) from None
+    header = _header(path)
     _check_header(path, header)
     return tuple(name for name in header if name not in NO_EXPERIMENT)
 
@@ -63,7 +60,7 @@ def read_experiments(path: Path) -> tuple[str, ...]:
 def read_probes(path: Path, experiments: Sequence[str]) -> Probes:
     """The probes of a tab-separated table, which may be gzipped: ``Probe_Set`` (SetA or SetB), ``RNA_Seq`` and some of its experiments.
 
-    Empty lines are passed over, as are blanks around a sequence.
+    Empty lines are passed over, as are blanks around names, sets and sequences.
 
     Raises:
         UserError: unreadable, an unknown probe set, an intensity of these experiments that is no number; names column and row.
@@ -85,7 +82,7 @@ def read_probes(path: Path, experiments: Sequence[str]) -> Probes:
                 "a number, or nothing where it was not measured, is right"
             )
     in_set_b = (frame[PROBE_SET] == SETS[1]).to_numpy()
-    sequences = tuple(frame[SEQUENCE].fillna("").str.strip())
+    sequences = tuple(frame[SEQUENCE].fillna(""))
     return Probes(path, in_set_b, sequences, tuple(experiments), frame[[*experiments]].to_numpy(np.float32), rows.tolist(), sha256)
 
 
@@ -96,7 +93,8 @@ def _read_table(path: Path, mtime_ns: int, size: int) -> tuple[pd.DataFrame, str
     ``mtime_ns`` and ``size`` are here for the cache: another file under the same name is read anew.
     """
     try:
-        frame = pd.read_csv(path, sep="\t", dtype={PROBE_SET: str, SEQUENCE: str}, skip_blank_lines=False)
+        kinds = {PROBE_SET: str, SEQUENCE: str}
+        frame = pd.read_csv(path, sep="\t", header=0, names=_header(path), dtype=kinds, skip_blank_lines=False)
         if not isinstance(frame.index, pd.RangeIndex):  # pandas takes what stands before the named columns for names of rows
             raise ValueError("its rows have more fields than the first line has names")
     except UNREADABLE as error:
@@ -104,7 +102,16 @@ def _read_table(path: Path, mtime_ns: int, size: int) -> tuple[pd.DataFrame, str
     frame = frame.dropna(how="all")
     if frame.empty:
         raise UserError(f"{path} has no rows: one for each probe is right")
+    frame[[PROBE_SET, SEQUENCE]] = frame[[PROBE_SET, SEQUENCE]].apply(lambda column: column.str.strip())
     return frame, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _header(path: Path) -> list[str]:
+    """The names of a table's columns, without blanks around them."""
+    try:
+        return pd.read_csv(path, sep="\t", header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0].str.strip().tolist()
+    except UNREADABLE as error:
+        raise _unreadable(path, error) from None
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:
@@ -135,6 +142,7 @@ def read_metadata(path: Path) -> dict[str, str]:
             frame = pd.read_csv(path, sep=max(",\t;", key=header.count), dtype=str)
     except UNREADABLE as error:
         raise UserError(f"{path} cannot be read as a table ({' '.join(str(error).split())}): .xlsx or .csv is right") from None
+    frame = frame.rename(columns=lambda name: str(name).strip()).apply(lambda column: column.str.strip())
     if missing := [name for name in (PROTEIN, EXPERIMENT) if name not in frame]:
         raise UserError(f"{path} lacks the column {' and '.join(missing)}; it has {', '.join(map(str, frame.columns))}")
     frame = frame.dropna(subset=[PROTEIN, EXPERIMENT])

@@ -56,6 +56,7 @@ def explain(options: Options) -> None:
     Raises:
         UserError: no finished run, its data is missing, another protein, a sequence that is none.
     """
+    from dlhw.data.rbp import NOTHING_UNSEEN
     from dlhw.explain.sequences_network import Network
     from dlhw.results import load_run
     from dlhw.training import build_data
@@ -65,7 +66,7 @@ def explain(options: Options) -> None:
     asked = encode(options.sequence.split(","), run.spec.length, "sequence") if options.sequence else None
     run.config.data_root = options.data_root
     unit = unit_of(run.config.task.data)
-    run.config.task.data.unseen = None  # what was measured is shown, also what no split of the run was told
+    run.config.task.data.update(NOTHING_UNSEEN)  # what was measured is shown, also what no split of the run was told
     run.config.task.data.normal_scores = False  # and as it was measured, whatever the network has learnt of it
     data = build_data(run.config)
     if data.spec.proteins != run.spec.proteins:

@@ -32,7 +32,9 @@ class Regression(SupervisedTask):
     (``spearman:RBP04``), also for a single one, so that it can be compared with a network of many. Constant or NaN predictions have no
     correlation: it is NaN, and a warning names the protein. The means of a split leave out a protein that was never measured in it. Where
     proteins are held out, ``spearman_nearest_protein`` and the like are those of what was measured of other proteins on the same probes:
-    see :func:`dlhw.data.unseen.measured_answers`.
+    see :func:`dlhw.data.unseen.measured_answers`. Where test probes were measured twice, ``spearman_second_measurement`` is that of the
+    other measurement (:func:`dlhw.data.rbp_replicates.measured_again`), and ``spearman_measured_twice`` that of the predictions on the
+    same probes.
 
     A network with a method ``solve(train, val)`` is solved in closed form when the training starts; each of the two yields
     ``(bases, mask, measured)``.
@@ -98,7 +100,7 @@ class Regression(SupervisedTask):
         x, y = (part[:, there].cpu().numpy() for part in (predicted, measured))
         each = {"spearman": spearman(x, y, self.ranks), "pearson": pearson(x, y)}
         if split == "test":
-            each |= self._baselines(y, there.cpu().numpy(), index.cpu().numpy())
+            each |= self._baselines(x, y, there.cpu().numpy(), index.cpu().numpy())
         metrics = {"loss": total / values}
         for metric, of_proteins in each.items():
             metrics[metric] = torch.tensor(of_proteins.mean())
@@ -115,14 +117,16 @@ class Regression(SupervisedTask):
             )
         return metrics
 
-    def _baselines(self, y: Values, there: NDArray[np.bool_], index: NDArray[np.intp]) -> dict[str, Values]:
-        """How well the test split, y (N, P'), is answered by what was measured of other proteins."""
+    def _baselines(self, x: Values, y: Values, there: NDArray[np.bool_], index: NDArray[np.intp]) -> dict[str, Values]:
+        """How well the test split, y (N, P'), is answered by what was measured elsewhere; x (N, P') is predicted."""
         found: dict[str, Values] = {}
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         for name, of_split in data.answers.items():
-            x = of_split[index][:, there]
-            both = np.where(np.isnan(x), np.nan, y)
-            found |= {f"spearman_{name}": spearman(x, both, self.ranks), f"pearson_{name}": pearson(x, both)}
+            answer = of_split[index][:, there]
+            both = np.where(np.isnan(answer), np.nan, y)
+            scored = {name: answer, **({"measured_twice": x} if name == "second_measurement" else {})}
+            for what, values in scored.items():
+                found |= {f"spearman_{what}": spearman(values, both, self.ranks), f"pearson_{what}": pearson(values, both)}
         return found
 
     def _whole(self, collected: tuple[Tensor, ...]) -> list[Tensor]:

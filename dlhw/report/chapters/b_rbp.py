@@ -33,7 +33,7 @@ from dlhw.report.plan import Curves, Experiment, Metric, Plan, Row
 from dlhw.report.runs import Record
 
 RBP04 = "task.data.protein=RBP04"
-SHORT = ["trainer.max_epochs=2", "task.data.train_probes=3000", "task.data.val_probes=1000", "task.data.test_probes=3000", "seed=0"]
+SHORT = ["trainer.max_epochs=2", "task.data.train_probes=3000", "task.data.val_probes=500", "task.data.test_probes=3000", "seed=0"]
 DATA: dict[str, Any] = {"data": "rnacompete/norm_data_22rbp.tsv.gz", "embedded": ["task=rbp_sim", "task.data.protein=SIM01"]}
 MANY: dict[str, Any] = {"data": "rnacompete/norm_data_22rbp.tsv.gz", "embedded": ["task=rbp_sim"]}
 UNSEEN_SHORT = ["trainer.max_epochs=2", "task.data.probes=1000", "seed=0"]
