@@ -131,8 +131,8 @@ class ProbeData(ArrayData):
         for split, most in self.most.items():
             if most is not None and most > len(rows[split]):
                 raise UserError(
-                    f"task.data.{split}_probes={most}: {probes.path} has {len(rows[split])} for that, at task.data.val_share={self.val_share}: "
-                    "so many at most, or null for all"
+                    f"task.data.{split}_probes={most}: {probes.path} has {len(rows[split])} for that, "
+                    f"at task.data.val_share={self.val_share}: so many at most, or null for all"
                 )
         rows["test"] = draw(rows["test"], self.most["test"], self.split_seed)  # a table may be sorted; the others are in random order
         rows = {split: part[: self.most[split]] for split, part in rows.items()}
