@@ -81,6 +81,11 @@ def test_systems_protein_by_protein() -> None:
         ["mean without RBP01 (2)", "not run", "0.6500", "not run"],
     ]
     assert "alone 1, all 2, peer 0" in table.notes[0]
+    alone[1].result["test"] |= {"spearman_second_measurement:RBP04": 0.85, "spearman_measured_twice:RBP04": 0.86}
+    [table] = by_protein("t", "Proteins.", alone + whole, systems, ["RBP01"])
+    assert [row[-1] for row in table.rows] == ["-", "0.8500", "-", "-", "-"] and table.columns[-1] == "second measurement"
+    told = "a Spearman's correlation of 0.850, the network for one protein with 0.860 (mean over 1 protein). As good"
+    assert any(told in sentence for sentence in findings(alone))
     assert by_protein("t", "Proteins.", [], systems, []) == []
 
 

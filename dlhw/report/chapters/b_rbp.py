@@ -9,6 +9,7 @@ from dlhw.report.parts.grid import grid
 from dlhw.report.parts.motifs import attention, logos
 from dlhw.report.parts.proteins import by_protein, kmers
 from dlhw.report.parts.rbp_findings import (
+    ADAPTED_ONE,
     ATTENTION,
     CLUSTER,
     COURSE_CNN,
@@ -138,6 +139,7 @@ PLAN = Plan(
             embedded=["task=rbp_sim", "task.data.protein=SIM01,SIM02"],
         ),
         Experiment([*pair("rbp_multi"), "task.data.exclude=[RBP04]", "seed=0"], None),
+        Experiment(["experiment=rbp/adapted"], None),
         *(
             Experiment(
                 ["experiment=rbp/few_shot", RBP04, "warm_start=null,${output_root}/rbp_multi/rbp_multi/exclude-RBP04_seed-0", *more], None
@@ -187,6 +189,7 @@ PLAN = Plan(
         Row("R5+", "convolution, our recipe", {**SINGLE, "model": "rbp_cnn"}),
         Row("R6+", "Bi-LSTM, our recipe", {**SINGLE, "model": "rbp_bilstm"}),
         scored("best", "dilated residual network, our recipe, normal scores", {**EACH, **ONE}),
+        scored("adapted", "the same, started from a network of all other proteins", {**ADAPTED_ONE, **ONE}),
         Row("best-e", "ensemble: the seeds of the best as one", {**EACH, **ONE, **TAUGHT_SCORES}, metrics=TOGETHER),
         scored("many", "one network for all proteins of the table", many("rbp_multi")),
         scored("MultiRBP", "peer, after its paper", many("multirbp")),

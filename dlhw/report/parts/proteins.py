@@ -12,25 +12,32 @@ from dlhw.report.document import Table
 from dlhw.report.runs import Record, Where, kinds, select
 from dlhw.run_folder import EXPLAINED
 
-METRIC = "test/spearman"
+METRIC, AGAIN = "test/spearman", "test/spearman_second_measurement"
 
 
 def by_protein(name: str, caption: str, records: Sequence[Record], systems: Mapping[str, Where], without: Sequence[str]) -> list[Table]:
     """Test Spearman of each system on each protein, the mean over its seeds, and the means over the proteins, also with those of
-    ``without`` left out; the highest of a line is marked. No table where no system has been run.
+    ``without`` left out; the highest of a line is marked. Where test probes were measured twice, the last column is the correlation of
+    the two measurements. No table where no system has been run.
     """
     found = {system: by_part(METRIC, records, where) for system, where in systems.items()}
     proteins = sorted({protein for values in found.values() for protein in values})
     if not proteins:
         return []
     rows = [[protein, *_marked([values.get(protein, math.nan) for values in found.values()])] for protein in proteins]
-    for label, chosen in (("mean", proteins), (f"mean without {', '.join(without)}", [name for name in proteins if name not in without])):
+    of_means = [proteins, [name for name in proteins if name not in without]]
+    for label, chosen in zip(("mean", f"mean without {', '.join(without)}"), of_means, strict=True):
         means = [fmean(values[name] for name in chosen) if {*chosen} <= values.keys() else math.nan for values in found.values()]
         rows.append([f"{label} ({len(chosen)})", *_marked(means)])
     seeds = [f"{system} {len({record.seed for record in records if record.has(where)})}" for system, where in systems.items()]
     kind = kinds([record for where in systems.values() for record in records if record.has(where)])
     notes = [f"Seeds: {', '.join(seeds)}. + is the highest of a line; a mean is given where all its proteins were measured."]
     columns = ["protein", *systems]
+    if again := {name: value for where in systems.values() for name, value in by_part(AGAIN, records, where).items()}:
+        columns.append("second measurement")
+        for row, chosen in zip(rows, [*([protein] for protein in proteins), *of_means], strict=True):
+            row.append(f"{fmean(again[name] for name in chosen):.4f}" if {*chosen} <= again.keys() else "-")
+        notes.append("Second measurement: how well one measurement foretells another, over the test probes that were measured twice.")
     return [Table(name, caption if kind == "real" else f"{caption} ({kind})", columns, rows, 1, notes)]
 
 

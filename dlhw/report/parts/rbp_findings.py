@@ -16,7 +16,7 @@ UNRELIABLE = ("RBP01", "RBP35")  # that hardly anything predicts
 ONE: dict[str, Any] = {"task.data.protein": ["RBP04", "SIM01"]}  # the second in a quick report without data
 FILTERS, HIDDEN = {"experiment": "rbp/filters", **ONE}, {"experiment": "rbp/hidden", **ONE}
 ATTENTION, SINGLE = {"experiment": "rbp/attention", **ONE}, {"experiment": "rbp/single", **ONE}
-EACH, FEW_SHOT = {"experiment": "rbp/each"}, {"experiment": "rbp/few_shot"}
+EACH, ADAPTED_ONE, FEW_SHOT = {"experiment": "rbp/each"}, {"experiment": "rbp/adapted"}, {"experiment": "rbp/few_shot"}
 SIM_FILTERS, SIM_ATTENTION = {"experiment": "rbp_sim/filters"}, {"experiment": "rbp_sim/attention"}
 UNSEEN, CLUSTER = {"experiment": "rbp/unseen"}, {"experiment": "rbp/unseen_cluster"}
 RAW = {"experiment": "rbp/a1cf_ankhd1"}
@@ -51,6 +51,7 @@ def findings(records: Sequence[Record]) -> list[str]:
         recurrence,
         attention,
         together,
+        measured_twice,
         few_probes,
         unseen,
         raw_intensities,
@@ -146,6 +147,20 @@ def together(records: Sequence[Record]) -> str:
         f"One network for all proteins, in mean test Spearman over the proteins but {' and '.join(UNRELIABLE)}: {', '.join(said)}."
         + f" {' and '.join(PEERS)} learn the same targets by the same optimizer, Muon, which on the validation split serves them as "
         "well as Adam, the one of their papers, at its best rate or better." * by_muon
+    )
+
+
+def measured_twice(records: Sequence[Record]) -> str:
+    """What the measurement itself allows, where test probes were measured twice."""
+    ours, second = (by_part(f"{SPEARMAN}_{what}", records, EACH) for what in ("measured_twice", "second_measurement"))
+    names = sorted((ours.keys() & second.keys()) - {*UNRELIABLE})
+    if not names:
+        return ""
+    as_good = ", ".join(name for name in names if ours[name] >= second[name]) or "none of them"
+    return (
+        "On the test probes that were measured twice, one measurement foretells the other with a Spearman's correlation of "
+        f"{fmean(second[name] for name in names):.3f}, the network for one protein with {fmean(ours[name] for name in names):.3f} "
+        f"(mean over {len(names)} protein{'s' * (len(names) > 1)}). As good as a second measurement it is for {as_good}."
     )
 
 
