@@ -125,7 +125,7 @@ def check(cfg: DictConfig) -> None:
     Raises:
         UserError: naming the key, its value and what would be right.
     """
-    missing = OmegaConf.missing_keys(cfg)
+    missing = OmegaConf.missing_keys(but_warm_start(cfg))
     if missing:
         raise UserError(f"{', '.join(sorted(missing))} must be given: KEY=VALUE on the command line")
     _require(0 <= cfg.seed < 2**32, "seed", cfg.seed, "0 to 4294967295")
@@ -146,6 +146,11 @@ def check(cfg: DictConfig) -> None:
         target = node["_target_"]
         if not str(target).startswith(ALLOWED_TARGETS):
             raise UserError(f"{key}._target_={target} is refused: a target must begin with one of {', '.join(ALLOWED_TARGETS)}")
+
+
+def but_warm_start(cfg: DictConfig) -> DictConfig:
+    """All settings but the run to start from, whose name may be made of others, such as a protein that is not said yet."""
+    return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "warm_start"])
 
 
 def targets(node: Any, key: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

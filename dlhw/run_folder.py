@@ -20,6 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from dlhw.atomic_file import TEMPORARY
+from dlhw.config import but_warm_start
 from dlhw.errors import UserError
 
 RESULT, CONFIG, METRICS, PREDICTIONS, LOG = "result.json", "config.yaml", "metrics.csv", "predictions.npz", "log.txt"
@@ -56,7 +57,7 @@ def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
 
 def identity(cfg: DictConfig) -> dict[str, Any]:
     """The settings that make a run what it is, flattened."""
-    settings = flatten(OmegaConf.to_container(cfg, resolve=True)) | {"warm_start": warm_start_as_written(cfg)}
+    settings = flatten(OmegaConf.to_container(but_warm_start(cfg), resolve=True)) | {"warm_start": warm_start_as_written(cfg)}
     return {key: value for key, value in settings.items() if key not in NOT_IDENTITY}
 
 

@@ -12,7 +12,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import open_dict
 
-from dlhw.config import CONF
+from dlhw.config import CONF, check
+from dlhw.errors import UserError
 from dlhw.run_files import read_config, write_config
 from dlhw.run_folder import NOT_IDENTITY, config_hash, identity, locate, run_id
 
@@ -64,6 +65,12 @@ def test_another_run_is_known_by_how_it_is_written(tmp_path: Path) -> None:
         found.append({key: value for key, value in identity(cfg).items() if key != "seed"})
         assert found[-1]["warm_start"] == "${output_root}/ocr/ctc_vs_attention/seed-${seed}"
     assert found[0] == found[1] and str(tmp_path) not in (tmp_path / "config.yaml").read_text()
+
+
+def test_the_run_to_start_from_may_be_named_after_a_protein() -> None:
+    assert name("experiment=rbp/adapted", "task.data.protein=RBP04") == "outputs/rbp/adapted/protein-RBP04_seed-0"
+    with pytest.raises(UserError, match=r"^task\.data\.protein must be given"):
+        check(composed("experiment=rbp/adapted"))
 
 
 SAME = [("optim.lr=1e-3", "optim.lr=0.0010"), ("model.dropout=0", "model.dropout=0.0"), ("model.dropout=1", "model.dropout=1.0")]
