@@ -33,7 +33,7 @@ def main() -> None:
     auto = "bf16-mixed" if computes_bf16(cpu) else "32-true"
     machine = f"{device_name(cpu)}, {platform.system()}, torch {torch.__version__}, trainer.precision=auto is {auto} here"
     load = f"{os.getloadavg()[2]:.1f}" if hasattr(os, "getloadavg") else "unknown"  # Windows has none
-    how = f"{options.rounds} turns, OMP_WAIT_POLICY={os.environ.get('OMP_WAIT_POLICY', 'not set')}, load {load} before"
+    how = f"{options.rounds} turns, load {load} before"
     for part in [options.only] if options.only else PARTS:
         sections = read_sections()
         for title, rows in measured(part, options.rounds, options.seconds, auto).items():

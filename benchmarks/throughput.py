@@ -5,6 +5,10 @@ import statistics
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
+from dlhw.launch import let_idle_threads_wait_briefly
+
+OURS = ("ours", "bare")  # as train.py starts; the peers as python does
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -66,6 +70,8 @@ def _start(variant: str, model: str, precision: str) -> Connection:
 
 
 def _work(turns: Connection, variant: str, model: str, precision: str) -> None:
+    if variant in OURS:
+        let_idle_threads_wait_briefly()
     from benchmarks.peers import VARIANTS
 
     while (seconds := turns.recv()) is not None:

@@ -13,6 +13,7 @@ from harness import weights
 
 from dlhw.errors import UserError
 from dlhw.hardware import computes_bf16, device_name, flush_subnormals, keep_pages, set_threads
+from dlhw.launch import let_idle_threads_wait_briefly
 
 CPUINFO = Path("/proc/cpuinfo")
 
@@ -96,3 +97,14 @@ def test_bfloat16_on_other_devices(monkeypatch):
 def test_the_processor_is_named_with_its_threads():
     model = next(line for line in CPUINFO.read_text().splitlines() if line.startswith("model name")).partition(":")[2].strip()
     assert device_name(torch.device("cpu")) == f"{model} ({torch.get_num_threads()} threads)"
+
+
+def test_idle_threads_wait_briefly_unless_the_user_says_how(monkeypatch):
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    let_idle_threads_wait_briefly()
+    assert (os.environ["OMP_WAIT_POLICY"], os.environ["GOMP_SPINCOUNT"]) == ("passive", "20000")
+    monkeypatch.delenv("GOMP_SPINCOUNT")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    let_idle_threads_wait_briefly()
+    assert os.environ["OMP_WAIT_POLICY"] == "active" and "GOMP_SPINCOUNT" not in os.environ

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from multiprocessing.connection import Connection
 
-from dlhw.launch import let_idle_threads_sleep
+from dlhw.launch import let_idle_threads_wait_briefly
 
 IMPORTED = ["dlhw.training", "dlhw.explain.command"]  # by the server, with all that they import; no program, which would be run twice
 
@@ -22,7 +22,7 @@ class Command:
     """A Python file, or a module of this package, started with arguments. What it prints is shown, or listened to."""
 
     def __init__(self, program: str, arguments: Sequence[str], listen: bool = False) -> None:
-        let_idle_threads_sleep()
+        let_idle_threads_wait_briefly()
         forks = "forkserver" in multiprocessing.get_all_start_methods()
         context = multiprocessing.get_context("forkserver") if forks else multiprocessing.get_context("spawn")
         context.set_forkserver_preload(IMPORTED)
