@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dlhw.data.rbp import RbpData
+from dlhw.data.rna import decode
 
 MOTIF = "UGCAUG"
 
@@ -46,3 +47,8 @@ def read(path: Path | str, metadata: Path | str | None = None, protein: str | li
     )
     data.setup()
     return data
+
+
+def sequences(data: RbpData, split: str) -> list[str]:
+    """The sequences of a split, in its order."""
+    return decode(data.splits[split].inputs)

@@ -135,7 +135,7 @@ def test_metadata_in_each_format(tmp_path):
 @pytest.mark.parametrize("name", ["m.csv", "m.xlsx"])
 def test_blanks_around_names_are_none_of_theirs(tmp_path, name):
     """Two names that look alike would be two proteins, and the first be learnt without a word."""
-    padded = pd.DataFrame({"Protein_name ": ["RBFOX1", "RBFOX1 "], " Motif_ID": ["EXP1", " EXP2"]})
+    padded = pd.DataFrame({"Protein_name ": ["RBFOX1", "RBFOX1 "], " Motif_ID": ["EXP1", " EXP2"], "remark": [None, None]})
     if name == "m.csv":
         padded.to_csv(tmp_path / name, index=False)
     else:
