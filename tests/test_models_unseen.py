@@ -31,11 +31,13 @@ def test_baselines_answer_with_the_predictions_for_others(answer, expected):
         RbpUnseen(SequenceSpec(20, ("P1", "P2")))
 
 
-def test_the_dual_encoder_says_the_same_of_the_same_protein_wherever_it_stands():
+@pytest.mark.parametrize("encoder", ["kmer", "conv"])
+def test_the_dual_encoder_says_the_same_of_the_same_protein_wherever_it_stands(encoder):
     """A column depends on its protein alone, not on its place: so it can answer for one that had no label."""
     torch.manual_seed(0)
     texts = (ONE, OTHER, LIKE_ONE, OTHER[:-2] + "WW")
-    net, turned = (RbpDualEncoder(SequenceSpec(20, tuple("abcd")[::way], texts[::way]), word=2).eval() for way in (1, -1))
+    specs = [SequenceSpec(20, tuple("abcd")[::way], texts[::way]) for way in (1, -1)]
+    net, turned = (RbpDualEncoder(spec, encoder=encoder, word=2).eval() for spec in specs)
     turned.load_state_dict(net.state_dict())
     assert torch.allclose(net(*probes()).flip(1), turned(*probes()), atol=1e-6)
     assert not torch.allclose(net(*probes())[:, 0], net(*probes())[:, 1])
@@ -44,8 +46,34 @@ def test_the_dual_encoder_says_the_same_of_the_same_protein_wherever_it_stands()
 def test_words_that_cannot_be_learnt_from_do_not_count():
     """Words of one trained protein alone, of none, or of all tell nothing about others."""
     texts = ("MKLVAA", "MKLVCC", "MKLWAA", "MKLWDD", "MKPPPP")
-    net = RbpDualEncoder(SequenceSpec(20, tuple("abcde"), texts, unseen=("e",)), word=2, common=0.0)
+    net = RbpDualEncoder(SequenceSpec(20, tuple("abcde"), texts, unseen=("e",)), word=2, common=0.0, encoder="kmer")
     assert net.proteins.words.tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 1], [0, 0, 1], [0, 0, 0]]  # AA, LV, LW
+
+
+def test_filters_start_as_words_and_answer_with_their_strongest_place():
+    """At first the words themselves; later the sum of the weights of a window's letters, here counted by hand at every place."""
+    torch.manual_seed(0)
+    spec = SequenceSpec(20, ("a", "b", "c"), ("MKAYW", "WYXMKA", "AYWY"))
+    words, net = (RbpDualEncoder(spec, encoder=encoder, word=3).eval().proteins for encoder in ("kmer", "conv"))
+    net.mix.load_state_dict(words.mix.state_dict())
+    assert torch.allclose(net(), words(), atol=1e-6)
+    torch.nn.init.normal_(net.filters.weight)
+    weights, bias = net.filters.weight[:, :, 0], net.filters.bias
+    strongest = []
+    for text in spec.amino_acids:
+        padded = f" {text} "
+        windows = [padded[place : place + 3] for place in range(len(text))]
+        answers = [bias + sum(weights[:, ord(letter) - 65, at] for at, letter in enumerate(w) if letter != " ") for w in windows]
+        strongest.append(torch.stack(answers).relu().amax(dim=0))
+    assert torch.allclose(net(), net.mix(torch.stack(strongest)), atol=1e-5)
+
+
+def test_a_longer_protein_beside_changes_nothing():
+    spec = SequenceSpec(20, ("a", "b", "c"), (ONE, OTHER, LIKE_ONE))
+    net = RbpDualEncoder(spec).eval()
+    beside = RbpDualEncoder(spec.with_unseen(["long"], amino_acids=[ONE * 3])).eval()
+    beside.load_state_dict(net.state_dict())
+    assert torch.allclose(beside(*probes())[:, :3], net(*probes()), atol=1e-5)
 
 
 def test_embeddings_are_standardised_over_the_trained_proteins():
@@ -60,7 +88,7 @@ def test_embeddings_are_standardised_over_the_trained_proteins():
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [
-        ({"encoder": "bert"}, r"model\.encoder=bert is not one of kmer, embeddings"),
+        ({"encoder": "bert"}, r"model\.encoder=bert is not one of kmer, conv, embeddings"),
         ({"encoder": "embeddings"}, r"model\.encoder=embeddings, and the data has none: task=rbp_multi task\.data\.embeddings=FILE"),
         ({"word": 9}, r"model\.word=9, model\.common=0\.1: no word of amino acids"),
         ({"word": 0}, r"model\.word=0 is out of range"),

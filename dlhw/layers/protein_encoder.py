@@ -1,47 +1,93 @@
 """Proteins as vectors, from their amino acids or from embeddings of another model.
 
-Legend: P proteins, K words, D width.
+Legend: P proteins, K words, L amino acids of the longest protein, D width.
 """
 
 from collections import Counter
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from dlhw.errors import UserError
+from dlhw.layers.masked import MaskedConv1d, pool
 from dlhw.ranges import check_at_least, check_shares
 from dlhw.specs import FASTA, SequenceSpec, unpack_vector
 
-ENCODERS = ("kmer", "embeddings")
+ENCODERS = ("kmer", "conv", "embeddings")
+LETTERS = 26  # A to Z: the twenty amino acids, and what FASTA has for others and for unknown ones
+
+
+def common_words(spec: SequenceSpec, length: int, common: float) -> list[str]:
+    """Words of amino acids that stand in at least the share ``common`` of the proteins that are trained on, and not in all of them.
+
+    Rarer ones tell families apart, from which nothing can be learnt for another family.
+
+    Raises:
+        UserError: there is none.
+    """
+    trained = [_words(text, length) for name, text in zip(spec.proteins, spec.amino_acids, strict=True) if name not in spec.unseen]
+    counts = Counter(word for own in trained for word in own)
+    kept = sorted(word for word, count in counts.items() if max(2, common * len(trained)) <= count < len(trained))
+    if not kept:
+        raise UserError(
+            f"model.word={length}, model.common={common}: no word of amino acids is in so many proteins, but not all; shorter or rarer "
+            "words, or more proteins, are right"
+        )
+    return kept
+
+
+def _words(text: str, length: int) -> set[str]:
+    return {text[i : i + length] for i in range(len(text) - length + 1)}
 
 
 class KmerEncoder(nn.Module):
-    """Which short words of amino acids a protein has; a linear layer. () -> (P, D).
-
-    Words count that stand in at least the share ``common`` of the proteins that are trained on, and not in all of them: rarer ones tell
-    families apart, from which nothing can be learnt for another family.
-    """
+    """Which of the :func:`common_words` of amino acids a protein has; a linear layer. () -> (P, D)."""
 
     words: Tensor
 
     def __init__(self, spec: SequenceSpec, width: int, length: int, common: float, dropout: float) -> None:
         super().__init__()
-        words = [{text[i : i + length] for i in range(len(text) - length + 1)} for text in spec.amino_acids]
-        trained = [own for name, own in zip(spec.proteins, words, strict=True) if name not in spec.unseen]
-        counts = Counter(word for own in trained for word in own)
-        kept = sorted(word for word, count in counts.items() if max(2, common * len(trained)) <= count < len(trained))
-        if not kept:
-            raise UserError(
-                f"model.word={length}, model.common={common}: no word of amino acids is in so many proteins, but not all; shorter or rarer "
-                "words, or more proteins, are right"
-            )
-        there = torch.tensor([[word in own for word in kept] for own in words], dtype=torch.float32)
-        self.register_buffer("words", there, persistent=False)  # (P, K), of the spec
+        kept = common_words(spec, length, common)
+        there = [[word in own for word in kept] for own in (_words(text, length) for text in spec.amino_acids)]
+        self.register_buffer("words", torch.tensor(there, dtype=torch.float32), persistent=False)  # (P, K), of the spec
         self.dropout = nn.Dropout(dropout)
         self.mix = nn.Linear(len(kept), width)
 
     def forward(self) -> Tensor:
         return self.mix(self.dropout(self.words))
+
+
+class ConvEncoder(nn.Module):
+    """Filters over the amino acids, of each its strongest answer along the protein; a linear layer. () -> (P, D).
+
+    Each filter starts as the detector of one of the :func:`common_words`: 1 where the word stands, 0 where a letter differs. From there
+    it learns which letters matter. Filters that start at random learn the proteins that are trained on by heart.
+    """
+
+    letters: Tensor
+    mask: Tensor
+
+    def __init__(self, spec: SequenceSpec, width: int, length: int, common: float, dropout: float) -> None:
+        super().__init__()
+        codes = [_codes(text) for text in spec.amino_acids]
+        padded = nn.utils.rnn.pad_sequence(codes, batch_first=True, padding_value=LETTERS)  # (P, L)
+        bits = F.one_hot(padded, LETTERS + 1)[..., :LETTERS]  # (P, L, 26)
+        self.register_buffer("letters", bits.mT.float(), persistent=False)  # (P, 26, L), of the spec
+        self.register_buffer("mask", padded < LETTERS, persistent=False)  # (P, L)
+        words = torch.stack([_codes(word) for word in common_words(spec, length, common)])  # (K, length)
+        self.filters = MaskedConv1d(LETTERS, len(words), length)
+        detectors = {"weight": F.one_hot(words, LETTERS).mT.unsqueeze(2), "bias": torch.full((len(words),), 1 - length)}
+        self.filters.load_state_dict(detectors)
+        self.dropout = nn.Dropout(dropout)
+        self.mix = nn.Linear(len(words), width)
+
+    def forward(self) -> Tensor:
+        return self.mix(self.dropout(pool(F.relu(self.filters(self.letters, self.mask)), self.mask, "max")))
+
+
+def _codes(text: str) -> Tensor:
+    return torch.tensor([ord(letter) - ord("A") for letter in text])
 
 
 class EmbeddingEncoder(nn.Module):
@@ -76,4 +122,6 @@ def protein_encoder(spec: SequenceSpec, width: int, encoder: str, word: int, com
         raise UserError("model.encoder=embeddings, and the data has none: task=rbp_multi task.data.embeddings=FILE is right")
     if encoder != "embeddings" and not spec.amino_acids:
         raise UserError(f"model.encoder={encoder} reads amino acids, and the data has none: {FASTA}")
-    return EmbeddingEncoder(spec, width, dropout) if encoder == "embeddings" else KmerEncoder(spec, width, word, common, dropout)
+    if encoder == "embeddings":
+        return EmbeddingEncoder(spec, width, dropout)
+    return (ConvEncoder if encoder == "conv" else KmerEncoder)(spec, width, word, common, dropout)

@@ -25,8 +25,10 @@ class RbpDualEncoder(nn.Module):
     Args:
         channels, kernel: of the RNA encoder, which is a convolution; ``kernel`` nucleotides.
         depth: further convolutions of 3 after it, with batch normalisation and ReLU, added to what they read.
-        encoder: how proteins are read: kmer (words of amino acids), embeddings (vectors of a file).
-        word, common: amino acids of a word, and the share of the proteins that a word must be in.
+        encoder: how proteins are read: kmer (words of amino acids), conv (filters that start as such words),
+            embeddings (vectors of a file).
+        word: amino acids of a word, or of a filter.
+        common: share of the proteins that a word must be in.
         protein_dropout: share of what is known of a protein that is dropped.
         queries: vectors of a protein, each scored on its own.
         hidden: width of the shared head's layer.
@@ -43,7 +45,7 @@ class RbpDualEncoder(nn.Module):
         channels: int = 64,
         kernel: int = 9,
         depth: int = 0,
-        encoder: str = "kmer",
+        encoder: str = "conv",
         word: int = 3,
         common: float = 0.1,
         protein_dropout: float = 0.1,
