@@ -51,6 +51,14 @@ def test_a_setting_that_lacks_a_part_has_no_mean_that_looks_like_the_others():
     assert difference.estimate.n == 3
 
 
+def test_the_best_setting_is_the_best_on_the_parts_that_all_have():
+    frame = runs()
+    frame.loc[frame["model"] == "one", ["test/spearman:B", "test/spearman:C"]] = math.nan  # left .5 and .2
+    frame.loc[frame["model"] == "two", "test/spearman:A"] = math.nan  # left .3, .75 and .1, in the mean more
+    [difference] = differences(settings_of(frame), "spearman")
+    assert (difference.second, difference.estimate.n) == ("one", 1)
+
+
 def test_differences_are_paired_over_parts_with_an_interval():
     [difference] = differences(settings_of(runs()), "spearman")
     gains = [two - one for one, two in PARTS.values()]

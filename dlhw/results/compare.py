@@ -103,7 +103,7 @@ def differences(
     """Each setting minus the one that it is compared with: part by part where a setting has several parts, else seed by seed.
 
     Args:
-        against: the setting to compare with, a part of its name that no other has; None takes the best.
+        against: the setting to compare with, a part of its name that no other has; None takes the best on the parts that all have.
 
     Raises:
         UserError: fewer than two settings have values, or ``against`` is not one of them.
@@ -115,7 +115,9 @@ def differences(
         raise UserError(f"there is nothing to compare: test/{metric} was measured in {len(values)} settings; two or more are right")
     sign = -1 if direction(metric) == "min" else 1
     if against is None:
-        reference = max(values, key=lambda name: sign * float(np.nanmean(list(values[name].values()))))
+        shared = set.intersection(*map(set, values.values()))  # by these: a setting that left out a hard part is no better for it
+        level = {name: np.nanmean([value for key, value in own.items() if key in shared or not shared]) for name, own in values.items()}
+        reference = max(level, key=lambda name: sign * float(level[name]))
     else:
         meant = [name for name in values if name == against] or [name for name in values if against in name]
         if len(meant) != 1:
