@@ -29,9 +29,9 @@ def load_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
     Raises:
         UserError: the file is missing, truncated or altered.
     """
-    remedy = f"delete the run's folder {path.parent.parent} and start it again"
+    remedy = f"move the run's folder {path.parent.parent} away and start it again"
     try:
-        expected, found = digest_path(path).read_text().split(), sha256_of(path)
+        expected, found = _digests(path), sha256_of(path)
     except FileNotFoundError as error:
         raise UserError(f"{error.filename} is missing: {remedy}") from None
     if found not in expected:
@@ -52,7 +52,7 @@ class SafeCheckpointIO(CheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         path = Path(path)
         digest = digest_path(path)
-        old = digest.read_text().split() if digest.exists() else []
+        old = _digests(path) if digest.exists() else []
         with replacing(path) as temporary:
             _save(checkpoint, temporary)
             new = sha256_of(temporary)
@@ -66,6 +66,10 @@ class SafeCheckpointIO(CheckpointIO):
     def remove_checkpoint(self, path: Any) -> None:
         Path(path).unlink(missing_ok=True)
         digest_path(Path(path)).unlink(missing_ok=True)
+
+
+def _digests(path: Path) -> list[str]:
+    return digest_path(path).read_text(errors="replace").split()
 
 
 def _save(checkpoint: dict[str, Any], path: Path) -> None:

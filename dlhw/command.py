@@ -19,6 +19,11 @@ def run(tool: Callable[[list[str]], int]) -> NoReturn:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:  # the reader has seen enough, as in "| head"
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
+    except BrokenPipeError:
+        nobody_reads_on()
         sys.exit(128 + 13)  # as a shell says it of SIGPIPE
+
+
+def nobody_reads_on() -> None:
+    """Send what is still to be written to standard output nowhere: its reader has seen enough, as in ``| head``."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -25,6 +25,7 @@ LOWER_IS_BETTER = ("loss", "cer", "wer")  # metrics, also as wer@3; of all other
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true")
 STRATEGIES = ("auto", "ddp")
+PARTS = ("task.data", "task.module", "model", "optim.optimizer")  # what is built of its _target_
 SCHEDULES = ("constant", "cosine", "onecycle", "step")
 
 
@@ -70,6 +71,8 @@ class TrainerConfig:
         _require(whole or listed or devices == "auto", "trainer.devices", devices, "auto, a number of at least 1, or a list of GPUs")
         _require(self.strategy in STRATEGIES, "trainer.strategy", self.strategy, f"one of {', '.join(STRATEGIES)}")
         _require(self.min_delta >= 0, "trainer.min_delta", self.min_delta, "0 or more")
+        if self.min_delta and self.patience is None:
+            raise UserError(f"trainer.min_delta={self.min_delta} does nothing without trainer.patience")
         _require(self.precision in PRECISIONS, "trainer.precision", self.precision, f"one of {', '.join(PRECISIONS)}")
 
 
@@ -95,6 +98,9 @@ class OptimConfig:
         _require(0 <= self.warmup < 1, "optim.warmup", self.warmup, "a share of the training from 0 to below 1")
         _require(0 < self.step_every <= 1, "optim.step_every", self.step_every, "a share of the training above 0, up to 1")
         _require(0 < self.step_factor <= 1, "optim.step_factor", self.step_factor, "above 0, up to 1")
+        for key in ("step_every", "step_factor"):
+            if self.schedule != "step" and (value := getattr(self, key)) != getattr(OptimConfig, key):
+                raise UserError(f"optim.{key}={value} does nothing without optim.schedule=step")
         _require(self.clip_norm is None or self.clip_norm > 0, "optim.clip_norm", self.clip_norm, "above 0, or null")
         _require(self.accumulate >= 1, "optim.accumulate", self.accumulate, "at least 1")
         _require(self.ema is None or 0 < self.ema < 1, "optim.ema", self.ema, "between 0 and 1, or null")
@@ -114,6 +120,12 @@ class Config:
     warm_start: str | None = None
 
 
+def choices(group: str) -> list[str]:
+    """What can be said for a group on the command line, ``group=NAME``."""
+    return [path.stem for path in sorted((CONF / group).glob("*.yaml")) if path.stem != "base"]
+
+
+OmegaConf.register_new_resolver("choices", lambda group: ", ".join(choices(group)), replace=True)  # for the text of --help
 ConfigStore.instance().store(name="schema", node=Config)
 if (plugins := str(Path(__file__).parent / "plugins")) not in sys.path:
     sys.path.append(plugins)  # where Hydra finds the grid sweeper
@@ -125,6 +137,12 @@ def check(cfg: DictConfig) -> None:
     Raises:
         UserError: naming the key, its value and what would be right.
     """
+    there = dict(targets(OmegaConf.to_container(cfg, resolve=False)))
+    for part in PARTS:
+        if part not in there:
+            group = part.partition(".")[0]
+            names = ", ".join(choices(group))
+            raise UserError(f"{part} has no _target_, so nothing can be built of it: {group}=NAME, one of {names}, is right")
     missing = OmegaConf.missing_keys(but_warm_start(cfg))
     if missing:
         raise UserError(f"{', '.join(sorted(missing))} must be given: KEY=VALUE on the command line")

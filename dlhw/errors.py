@@ -17,6 +17,10 @@ class Diverged(UserError):
     """The training loss became NaN or infinite."""
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM at a place where no training is under way that could save where it is; handled as Ctrl-C is there."""
+
+
 class Stopped(Exception):
     """A run was asked to stop by a signal and has saved where it was.
 

@@ -1,6 +1,5 @@
 """What Hydra may build for itself: its callbacks, launcher, sweeper and log handlers are made before any code of this project is called."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,11 +24,11 @@ def checked_before_hydra_builds() -> Iterator[None]:
     load = ConfigLoaderImpl.load_configuration
 
     def load_and_check(*arguments: Any, **options: Any) -> DictConfig:
-        cfg = load(*arguments, **options)
         try:
-            check_hydra(cfg)
-        except UserError as error:
-            sys.exit(f"error: {error}")  # of other exceptions Hydra would show where they come from
+            cfg = load(*arguments, **options)
+        except ValueError as error:  # of a group that is to be null, say
+            raise UserError(f"the configuration cannot be composed: {error}") from None
+        check_hydra(cfg)
         return cfg
 
     ConfigLoaderImpl.load_configuration = load_and_check  # type: ignore[method-assign]

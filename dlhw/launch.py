@@ -1,21 +1,25 @@
 """From the command line to a composed configuration: Hydra's entry point, and what the shell is told at the end."""
 
-import difflib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from dlhw.command import nobody_reads_on
+from dlhw.composition_errors import explained, near
 from dlhw.config import CONF
-from dlhw.errors import Stopped, UserError
+from dlhw.errors import Stopped, Terminated, UserError
 from dlhw.hydra_guard import checked_before_hydra_builds
 from dlhw.side_by_side import end_worker
 
@@ -30,16 +34,30 @@ def hydra_main(run: Callable[[DictConfig], Any]) -> None:
         epochs = OmegaConf.load(CONF / "trainer" / "smoke.yaml").max_epochs  # experiments set their own
         sys.argv.insert(sys.argv.index("trainer=smoke"), f"trainer.max_epochs={epochs}")  # beside it: overrides stand together
     let_idle_threads_wait_briefly()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra hands exceptions on; else it would tell them in its own way
+    if hasattr(signal, "SIGPIPE") and LOOKS.intersection(sys.argv):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # "--help | head" ends without a word
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         check_experiment_name(sys.argv[1:])
         sys.argv[1:] = pair_for_its_experiment(sys.argv[1:])
         with checked_before_hydra_builds():
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(_Job(run))()
+            sys.stdout.flush()
     except UserError as error:
         sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
+    except BrokenPipeError:
+        nobody_reads_on()
+        sys.exit(128 + 13)
+    except HydraException as error:
+        sys.exit(f"error: {explained(error, sys.argv[1:])}")
+    except KeyboardInterrupt as stop:
         print("stopped; what is finished is kept, and the same command goes on from there", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT))
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    raise Terminated
 
 
 def let_idle_threads_wait_briefly() -> None:
@@ -51,6 +69,10 @@ def let_idle_threads_wait_briefly() -> None:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ["OMP_WAIT_POLICY"] = "passive"
         os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # GNU's OpenMP, which torch brings on Linux; it takes this before the policy
+
+
+# Options of Hydra that look at the configuration and train nothing.
+LOOKS = {"--help", "-h", "--cfg", "-c", "--info", "-i", "--hydra-help"}
 
 
 class _Job:
@@ -110,9 +132,7 @@ def check_experiment_name(arguments: list[str]) -> None:
         if "," in name:
             raise UserError(f"experiment={name}: one grid would be applied to both; start one sweep for each")
         if not (CONF / "experiment" / f"{name}.yaml").is_file():
-            known = experiment_names()
-            near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known
-            raise UserError(f"there is no experiment {name}; near it: {', '.join(near)}")
+            raise UserError(f"there is no experiment {name}{near(name, experiment_names(), anyway=True)}")
 
 
 def pair_for_its_experiment(arguments: list[str]) -> list[str]:

@@ -3,7 +3,6 @@
 torch is imported only where something is trained, so a finished run is skipped, and a wrong setting refused, within a second or two.
 """
 
-import difflib
 import os
 from collections.abc import Collection
 from contextlib import suppress
@@ -13,6 +12,7 @@ from typing import Any, Literal
 from omegaconf import DictConfig, OmegaConf
 
 from dlhw import run_folder
+from dlhw.composition_errors import near
 from dlhw.config import check, targets
 from dlhw.errors import Stopped, UserError
 from dlhw.run_files import read_config, read_metrics, read_result
@@ -58,8 +58,7 @@ def refuse_unknown(cfg: DictConfig, defaults: Collection[str]) -> None:
     read = [key for key, _ in targets(OmegaConf.to_container(cfg))]
     for key in sorted(run_folder.identity(cfg).keys() - {*defaults}):
         if not any(key.startswith(f"{node}.") for node in read):
-            near = difflib.get_close_matches(key, defaults, n=3, cutoff=0.5)
-            raise UserError(f"nothing reads {key}" + f"; near it: {', '.join(near)}" * bool(near))
+            raise UserError(f"nothing reads {key}{near(key, defaults)}")
 
 
 def decide(place: run_folder.Place, cfg: DictConfig) -> Decision:

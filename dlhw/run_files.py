@@ -50,7 +50,7 @@ def read_config(folder: Path) -> DictConfig:
     except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
         why = " ".join(str(error).split())
     if why:
-        raise UserError(f"{path} is not the configuration of a run ({why}): delete the run's folder {folder} and start it again")
+        raise UserError(f"{path} is not the configuration of a run ({why}): move the run's folder {folder} away and start it again")
     assert isinstance(config, DictConfig)
     return config
 
@@ -103,4 +103,4 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError, TypeError, csv.Error) as error:
-        raise UserError(f"{path} is no table of numbers ({error}): delete the run's folder {path.parent} and start it again") from None
+        raise UserError(f"{path} is no table of numbers ({error}): move the run's folder {path.parent} away and start it again") from None

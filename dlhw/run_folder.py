@@ -121,8 +121,14 @@ class Place:
 
 
 def locate(cfg: DictConfig) -> Place:
-    """The place of the run that Hydra has just composed."""
+    """The place of the run that Hydra has just composed.
+
+    Raises:
+        UserError: a list of names was given for a group.
+    """
     choices: Any = HydraConfig.get().runtime.choices
+    if several := [group for group in GROUPS if group not in choices]:
+        raise UserError(f"{several[0]}=NAME takes one name, no list")
     pair = f"{choices.task}/{choices.model}"
     experiment = choices.experiment or pair
     start = (f"task={choices.task}", f"model={choices.model}") if experiment == pair else (f"experiment={experiment}",)

@@ -77,11 +77,11 @@ def test_killed_while_the_first_is_written(path: Path) -> None:
         save(path, 1.0)
 
     assert in_a_child(write_and_die) == -signal.SIGKILL
-    with pytest.raises(UserError, match=r"last\.ckpt is missing: delete the run's folder .* and start it again"):
+    with pytest.raises(UserError, match=r"last\.ckpt is missing: move the run's folder .* away and start it again"):
         load_checkpoint(path)
 
 
-@pytest.mark.parametrize("damage", ["cut", "bit", "no digest", "no file"])
+@pytest.mark.parametrize("damage", ["cut", "bit", "digest", "no digest", "no file"])
 def test_damage_is_refused(path: Path, damage: str) -> None:
     save(path, 1.0)
     content = bytearray(path.read_bytes())
@@ -92,11 +92,13 @@ def test_damage_is_refused(path: Path, damage: str) -> None:
             content[len(content) // 2] ^= 1  # amid the weights: torch alone would load it
             path.write_bytes(content)
             assert len(torch.load(path, weights_only=True)["weights"]) == 10_000
+        case "digest":
+            path.with_name("last.ckpt.sha256").write_bytes(b"\xff\xfe0123\n")  # no text either
         case "no digest":
             path.with_name("last.ckpt.sha256").unlink()
         case "no file":
             path.unlink()
-    with pytest.raises(UserError, match=f"delete the run's folder {path.parent.parent} and start it again") as caught:
+    with pytest.raises(UserError, match=f"move the run's folder {path.parent.parent} away and start it again") as caught:
         load_checkpoint(path)
     assert "\n" not in str(caught.value)
 

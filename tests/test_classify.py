@@ -1,5 +1,6 @@
 """Classification: loss, normalization, evaluation and test-time augmentation, against what is computed by hand from the same network."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import lightning as L
@@ -136,12 +137,16 @@ def test_a_network_is_trained_on_what_it_is_evaluated_on(normalize):
 
 @pytest.mark.parametrize("labels", LABELS)
 @pytest.mark.parametrize("words", [(), ("optim.ema=0.5",)], ids=["net", "average"])
-def test_test_time_augmentation_is_the_mean_over_eight_turned_views(labels, words):
+@pytest.mark.parametrize("how", ["dihedral", "shifts"])
+def test_test_time_augmentation_is_the_mean_over_the_views(labels, words, how):
     data = Drawn(labels)
-    task = built(data, "task.module.tta=dihedral", *words)
+    task = built(data, f"task.module.tta={how}", *words)
     got = fitted(task, data)
     split = data.splits["test"]
     views = [np.rot90(flipped, k, axes=(1, 2)) for flipped in (split.inputs, split.inputs[:, :, ::-1]) for k in range(4)]
+    if how == "shifts":
+        border = np.pad(split.inputs, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+        views = [border[:, y : y + 8, x : x + 8] for y, x in [(1, 1), (0, 0), (0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1), (2, 2)]]
     logits = [logits_of(task.evaluated, view, data.spec) for view in views]
     each = [expit(one) if labels == "multi-label" else np.exp(log_softmax(one, axis=1)) for one in logits]
     kind = "multi-label, binary-class" if labels == "multi-label" else labels
@@ -168,6 +173,19 @@ def test_the_score_does_not_depend_on_the_size_of_the_evaluation_batches(labels)
     for score, predicted in zip(scores, predictions, strict=True):
         assert len(score) == 7 + 9 and score == pytest.approx(scores[0], abs=1e-6)
         torch.testing.assert_close(predicted, predictions[0])
+
+
+def test_scoring_stops_where_it_is_asked_to():
+    """After the view that is under way: 512 pictures from several sides take seconds."""
+    data, seen = Drawn(), []
+    task = built(data, "task.module.tta=dihedral")
+    task._trainer = SimpleNamespace(testing=True)
+    task.net.register_forward_hook(lambda *_: seen.append(1))
+    task.asked_to_stop = lambda: len(seen) >= 3  # the plain view and two of the eight
+    split = data.splits["test"]
+    batch = tuple(torch.from_numpy(part) for part in (split.inputs, split.targets, np.arange(len(split.targets))))
+    task.test_step([batch, batch], 0)
+    assert len(seen) == 3
 
 
 @pytest.mark.parametrize("labels", LABELS)
@@ -223,7 +241,7 @@ WIDE = ImageSpec(3, 8, 12, tuple("ab"), "multi-class", (0.5,) * 3, (0.5,) * 3)
 @pytest.mark.parametrize(
     ("spec", "words", "says"),
     [
-        (None, ["task.module.tta=flips"], "task.module.tta=flips is not one of none, dihedral"),
+        (None, ["task.module.tta=flips"], "task.module.tta=flips is not one of none, dihedral, shifts"),
         (None, ["task.module.label_smoothing=1"], "task.module.label_smoothing=1 is out of range: 0 to below 1"),
         (None, ["task.module.augment.zoom=-1"], "task.module.augment.zoom=-1 is out of range: 0 or more"),
         (None, ["task.module.augment.translate=8"], "task.module.augment.translate=8 is out of range: below 8, the smaller side"),

@@ -3,12 +3,14 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
 import pytest
 from faults import signal_at
-from harness import LAST, Shell, Starter, assert_same_run, result
+from harness import LAST, ROOT, Shell, Starter, assert_same_run, result
 from test_resume import EVERYTHING
 
 from dlhw.callbacks.checkpoints import Signals
@@ -17,7 +19,7 @@ from dlhw.errors import Stopped
 
 TASK = "dlhw.tasks.classify.Classification"
 LIGHTNING = "lightning.pytorch.trainer.connectors.logger_connector.logger_connector._LoggerConnector"
-SHORT = (*EVERYTHING, "trainer.max_epochs=2", "trainer.patience=null", "trainer.test_every_epoch=true")
+SHORT = (*EVERYTHING, "trainer.max_epochs=2", "trainer.patience=null", "trainer.min_delta=0", "trainer.test_every_epoch=true")
 SWEEP = ("-m", "trainer=smoke", "trainer.accelerator=cpu", "model.channels=[4]", "model.hidden=[8]", "seed=0,1,2")
 STATUS = {signal.SIGTERM: 143, signal.SIGINT: 130}
 
@@ -75,9 +77,10 @@ def test_signal_at_the_very_end_of_a_run_ends_a_sweep(shell: Shell) -> None:
     assert "stopped by SIGTERM" in text.splitlines()[-1]
 
 
+@pytest.mark.parametrize("signum", STATUS)
 @pytest.mark.parametrize("words", [SHORT, SWEEP])
-def test_interrupt_before_the_training(shell: Shell, words: tuple[str, ...]) -> None:
-    text = shell.run(*words, prepare=[partial(signal_at, "dlhw.data.digits.DigitsData", "read", 1, signal.SIGINT)], status=130)
+def test_interrupt_before_the_training(shell: Shell, words: tuple[str, ...], signum: signal.Signals) -> None:
+    text = shell.run(*words, prepare=[partial(signal_at, "dlhw.data.digits.DigitsData", "read", 1, signum)], status=STATUS[signum])
     assert text.splitlines()[-1] == "stopped; what is finished is kept, and the same command goes on from there"
     assert "Traceback" not in text
 
@@ -88,6 +91,27 @@ def test_second_signal_ends_at_once(shell: Shell) -> None:
     text = shell.run(*SHORT, "trainer.steps_per_call=1", prepare=prepare, status=130)
     assert "Traceback" not in text
     assert not (shell.only_run() / LAST).exists()
+
+
+def test_a_reader_that_has_seen_enough_ends_nothing(tmp_path: Path) -> None:
+    """The training goes on, and its log.txt has every line."""
+    words = ("task=digits", "trainer=smoke", "trainer.accelerator=cpu", "trainer.max_epochs=3", "model.channels=[4]", "model.hidden=[8]")
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout and process.stdout.readline().startswith("started ")
+    process.stdout.close()
+    assert process.stderr and process.stderr.read() == ""
+    assert process.wait() == 0
+    [log] = tmp_path.rglob("log.txt")
+    assert result(log.parent)["status"] == "finished"
+    assert [line.split()[2] for line in log.read_text().splitlines()] == ["started", "epoch", "epoch", "epoch", "finished"]
+
+
+def test_help_for_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
+    command = f"{sys.executable} {ROOT / 'train.py'} --help | head -1"
+    ended = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ended.stdout.startswith("One run:") and ended.stderr == ""
 
 
 @pytest.mark.parametrize("error", [None, SystemExit(), RuntimeError("a mistake")])

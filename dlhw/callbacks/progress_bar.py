@@ -8,6 +8,8 @@ import lightning as L
 from lightning.pytorch.callbacks import TQDMProgressBar
 from tqdm import tqdm
 
+from dlhw.command import nobody_reads_on
+
 
 class ProgressBar(TQDMProgressBar):
     """Lightning's bar, without the version number of a logger that has none, and ended by a new line when a run is stopped."""
@@ -25,5 +27,8 @@ class TerminalLog(logging.Handler):
     """Writes log lines to the standard output, above a progress bar where there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stdout)
-        sys.stdout.flush()
+        try:
+            tqdm.write(self.format(record), file=sys.stdout)
+            sys.stdout.flush()
+        except BrokenPipeError:  # the training goes on: log.txt has every line
+            nobody_reads_on()

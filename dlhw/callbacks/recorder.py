@@ -49,8 +49,8 @@ def _rows(path: Path, epochs: int, needed: set[str]) -> list[dict[str, float]]:
     whole = [row for epoch, row in enumerate(rows) if row.get("epoch") == epoch and needed <= row.keys()]
     if len(whole) < epochs:
         raise UserError(
-            f"{path} is damaged (it lacks values of the {epochs} epochs that were trained): delete the run's folder {path.parent} and "
-            "start it again"
+            f"{path} is damaged (it lacks values of the {epochs} epochs that were trained): move the run's folder {path.parent} away "
+            "and start it again"
         )
     return rows
 

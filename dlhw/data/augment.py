@@ -13,6 +13,9 @@ from dlhw.errors import UserError
 from dlhw.randomness import uniform
 from dlhw.ranges import check, check_at_least
 
+AFFINE_SHARE = 0.5
+VIEWS = {"dihedral": 8, "shifts": 9}  # ways to look at a picture from several sides, and from how many
+
 
 class Augment:
     """The augmentations of a task.
@@ -37,7 +40,7 @@ class Augment:
         translate: int = 0,
         rotate: float = 0.0,
         zoom: float = 0.0,
-        affine_share: float = 0.5,
+        affine_share: float = AFFINE_SHARE,
         brightness: float = 0.0,
         contrast: float = 0.0,
         colour: float = 0.0,
@@ -50,6 +53,15 @@ class Augment:
         self.dihedral, self.translate, self.affine_share = dihedral, translate, affine_share
         self.rotate, self.zoom = math.radians(rotate), zoom
         self.brightness, self.contrast, self.colour = brightness, contrast, colour
+
+    def refuse_idle(self) -> None:
+        """Refuse a share of pictures to be turned and zoomed where none is.
+
+        Raises:
+            UserError: naming the knob.
+        """
+        if self.affine_share != AFFINE_SHARE and not (self.rotate or self.zoom):
+            raise UserError(f"task.module.augment.affine_share={self.affine_share} does nothing without task.module.augment.rotate or zoom")
 
     def __call__(self, pictures: Tensor, seed: int, epoch: int, index: Tensor) -> Tensor:
         """(B, C, H, W) on the 0..1 scale -> the same, on the device of ``pictures``."""
@@ -83,6 +95,13 @@ def shift(pictures: Tensor, offset: Tensor, border: int) -> Tensor:
     columns = offset[:, 1, None] + torch.arange(w, device=pictures.device)  # (B, W)
     batch = torch.arange(b, device=pictures.device)[:, None, None]
     return padded.permute(0, 2, 3, 1)[batch, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)  # stays channels-last
+
+
+def view(pictures: Tensor, how: str, number: int) -> Tensor:
+    """All pictures from one side, the ``number``-th of ``VIEWS[how]``: flipped and turned, or shifted by up to one pixel each way."""
+    if how == "dihedral":
+        return dihedral(pictures, torch.full((len(pictures),), number, device=pictures.device))
+    return shift(pictures, torch.tensor(divmod(number, 3), device=pictures.device).expand(len(pictures), 2), 1)
 
 
 def turn(pictures: Tensor, angle: Tensor, zoom: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dlhw.data.augment import Augment, dihedral
+from dlhw.data.augment import VIEWS, Augment, view
 from dlhw.data.batches import Batch
 from dlhw.errors import UserError
 from dlhw.metrics import classification_metrics, counted_by_torch, right
@@ -29,8 +29,8 @@ class Classification(SupervisedTask):
     Args:
         augment: knobs of :class:`dlhw.data.augment.Augment`.
         label_smoothing: share of the target that is spread over all classes, 0 to below 1.
-        tta: none, or dihedral: on the test split, the probabilities averaged over the eight flips and quarter turns of each picture are
-            scored as well, as ``acc_tta`` and ``auc_tta``.
+        tta: none, dihedral (the eight flips and quarter turns of a picture) or shifts (the nine by up to one pixel each way): on the test
+            split, the probabilities averaged over these views are scored as well, as ``acc_tta`` and ``auc_tta``.
     """
 
     mean: Tensor
@@ -47,8 +47,8 @@ class Classification(SupervisedTask):
         **options: Any,
     ) -> None:
         super().__init__(net, spec, **options)
-        if tta not in ("none", "dihedral"):
-            raise UserError(f"task.module.tta={tta} is not one of none, dihedral")
+        if tta not in ("none", *VIEWS):
+            raise UserError(f"task.module.tta={tta} is not one of none, {', '.join(VIEWS)}")
         check_shares("task.module", label_smoothing=label_smoothing)
         self.augment = Augment(**(augment or {}))
         if spec.height != spec.width and (self.augment.dihedral or tta == "dihedral"):
@@ -76,6 +76,9 @@ class Classification(SupervisedTask):
         logits = self.net(self._scaled(x)).float()  # (B, K)
         return self.loss(logits, targets, self.label_smoothing), {"acc": right(self.probabilities(logits.detach()), targets).sum()}
 
+    def refuse_settings(self) -> None:
+        self.augment.refuse_idle()
+
     def loss(self, logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         """Mean over the samples; ``logits`` (B, K), ``targets`` int64 (B,) or float32 (B, K)."""
         if self.spec.labels == "multi-label":
@@ -94,8 +97,12 @@ class Classification(SupervisedTask):
         logits = self.evaluated(x).float()
         if self.tta == "none" or not self.trainer.testing:
             return logits, targets, index
-        views = (dihedral(x, torch.full_like(index, element)) for element in range(8))
-        return logits, targets, index, torch.stack([self.probabilities(self.evaluated(view).float()) for view in views]).mean(dim=0)
+        total = torch.zeros_like(logits)
+        for number in range(VIEWS[self.tta]):
+            if self.asked_to_stop():  # nothing will be scored
+                break
+            total += self.probabilities(self.evaluated(view(x, self.tta, number)).float())
+        return logits, targets, index, total / VIEWS[self.tta]
 
     @property
     def measured(self) -> tuple[str, ...]:

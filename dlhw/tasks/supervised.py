@@ -42,7 +42,7 @@ class SupervisedTask(L.LightningModule):
         self.average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(ema), use_buffers=True) if ema else None
         if self.average:
             self.average.requires_grad_(False)  # several devices would wait for its gradients
-        self.asked_to_stop: Callable[[], bool] = lambda: False  # looked at between optimizer steps
+        self.asked_to_stop: Callable[[], bool] = lambda: False  # looked at between optimizer steps, and between batches that are scored
         self.epoch, self.step, self.seconds = 0, 0, 0.0  # where the training is, and the seconds that its steps took
         self._sums: dict[str, float] = {}  # of this epoch so far: sums over samples
         self._resumed = False
@@ -188,7 +188,7 @@ class SupervisedTask(L.LightningModule):
 
     def validation_step(self, batches: list[Batch], index: int, dataloader_idx: int = 0) -> None:
         trainer: Any = self.trainer
-        self._collected[trainer.datamodule.scored[dataloader_idx]] += [self.outputs(batch) for batch in batches]
+        self._collect(trainer.datamodule.scored[dataloader_idx], batches)
 
     def on_validation_epoch_end(self) -> None:
         for split in SPLITS:
@@ -199,7 +199,13 @@ class SupervisedTask(L.LightningModule):
                 self.log_dict({f"{split}/{name}": value for name, value in values.items()}, logger=False, add_dataloader_idx=False)
 
     def test_step(self, batches: list[Batch], index: int) -> None:
-        self._collected["test"] += [self.outputs(batch) for batch in batches]
+        self._collect("test", batches)
+
+    def _collect(self, split: str, batches: list[Batch]) -> None:
+        for batch in batches:
+            self._collected[split].append(self.outputs(batch))
+            if self.asked_to_stop():
+                break
 
     def on_test_epoch_end(self) -> None:
         collected = self._take("test")

@@ -59,12 +59,12 @@ def refuse_idle_axes(keys: Iterable[str]) -> None:
     """Refuse to sweep what does not make another run: all points of the grid would be one and the same.
 
     Raises:
-        SystemExit: naming the key; of other exceptions Hydra would show where they come from.
+        UserError: naming the key.
     """
     for key in keys:
         if key in NOT_IDENTITY and key != "output_root":
             epochs = "; the longest one has a row for every epoch in metrics.csv" if key == "trainer.max_epochs" else ""
-            sys.exit(f"error: {key} makes no other run, so it is no axis of a sweep: one value is right{epochs}")
+            raise UserError(f"{key} makes no other run, so it is no axis of a sweep: one value is right{epochs}")
 
 
 def one_of_each_setting(jobs: list[list[str]]) -> list[list[str]]:
