@@ -207,7 +207,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--split", choices=("val", "test"), default="test")
     parser.add_argument("--ensemble", action="store_true", help="all runs as one: the mean of their probabilities, or a vote with CTC")
     parser.add_argument("--data-root", default=None, help="folder of data sets (default: DLHW_DATA, or data)")
-    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda ...")
+    parser.add_argument("--device", default="auto", help="auto (an accelerator where there is one), cpu, cuda ...")
     options = parser.parse_intermixed_args(arguments)
     given, asked = settings_of([word for word in options.words if "=" in word])
     folders = run_folders([word for word in options.words if "=" not in word], asked)

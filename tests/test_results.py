@@ -236,7 +236,7 @@ def test_an_unfinished_run_and_no_run_are_refused(run):
         load_run(run.parent)
 
 
-@pytest.mark.parametrize("device", ["cuda:99", "toaster"])
-def test_a_device_that_is_not_there_is_named(trained_runs, device):
-    with pytest.raises(UserError, match=f"device={device} cannot be used here"):
+@pytest.mark.parametrize(("device", "why"), [("cuda:99", "."), ("gpu", "auto, cpu, cuda, cuda:1 or mps is right$")])
+def test_a_device_that_is_not_there_is_named(trained_runs, device, why):
+    with pytest.raises(UserError, match=f"device={device} cannot be used here: {why}"):
         load_run(next(trained_runs.iterdir()), device)
