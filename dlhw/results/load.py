@@ -151,8 +151,9 @@ def load_run(folder: str | Path, device: str = "cpu") -> Run:
         task.to(device)
     except (RuntimeError, AssertionError) as error:  # torch built without CUDA answers with an AssertionError
         why = str(error).splitlines()[0]
-        names_none = why.startswith("Expected one of")  # of all devices that torch has ever had
-        raise UserError(f"device={device} cannot be used here: {'auto, cpu, cuda, cuda:1 or mps is right' if names_none else why}") from None
+        if why.startswith("Expected one of"):  # torch goes on with all that it has ever had
+            why = "auto, cpu, cuda, cuda:1 or mps is right"
+        raise UserError(f"device={device} cannot be used here: {why}") from None
     return Run(folder, config, result, spec, task.eval())
 
 
