@@ -60,7 +60,7 @@ def test_whatever_the_damage_it_is_one_sentence(run: Path, name: str) -> None:
             refused.append(str(error))
     assert len(refused) > 20
     for message in refused:
-        assert message.startswith(str(run / name)) and "delete" in message and "start" in message and "\n" not in message
+        assert message.startswith(str(run / name)) and "move" in message and "start" in message and "\n" not in message
 
 
 @pytest.mark.parametrize(
