@@ -33,6 +33,7 @@ FORBIDDEN = {
     "atomic_file.py": ("torch", "numpy", "lightning"),
 }
 MAY_IMPORT_HYDRA = {
+    "composition_errors.py",
     "config.py",
     "hydra_guard.py",
     "launch.py",
