@@ -6,6 +6,7 @@ from harness import result
 
 from dlhw.data.rna import one_hot
 from dlhw.errors import UserError
+from dlhw.layers.protein_encoder import common_words
 from dlhw.models.rbp_dual_encoder import RbpDualEncoder
 from dlhw.models.rbp_residual import RbpResidual
 from dlhw.models.rbp_unseen import RbpUnseen
@@ -58,14 +59,21 @@ def test_filters_start_as_words_and_answer_with_their_strongest_place():
     net.mix.load_state_dict(words.mix.state_dict())
     assert torch.allclose(net(), words(), atol=1e-6)
     torch.nn.init.normal_(net.filters.weight)
-    weights, bias = net.filters.weight[:, :, 0], net.filters.bias
+    weights, bias = net.filters.weight.unflatten(1, (3, 26)), net.filters.bias
     strongest = []
     for text in spec.amino_acids:
-        padded = f" {text} "
-        windows = [padded[place : place + 3] for place in range(len(text))]
-        answers = [bias + sum(weights[:, ord(letter) - 65, at] for at, letter in enumerate(w) if letter != " ") for w in windows]
+        windows = [text[place : place + 3] for place in range(len(text) - 2)]
+        answers = [bias + sum(weights[:, at, ord(letter) - 65] for at, letter in enumerate(window)) for window in windows]
         strongest.append(torch.stack(answers).relu().amax(dim=0))
     assert torch.allclose(net(), net.mix(torch.stack(strongest)), atol=1e-5)
+
+
+def test_of_too_many_words_those_stay_that_split_the_proteins_most_evenly():
+    spec = SequenceSpec(20, tuple("abcde"), ("MKLV", "MKLV", "MKAA", "MKCC", "LVDD"))  # of five, MK is in four, LV in three, KL in two
+    assert common_words(spec, 2, common=0.0, most=9) == ["KL", "LV", "MK"]
+    assert common_words(spec, 2, common=0.0, most=2) == ["KL", "LV"]
+    for encoder in ("kmer", "conv"):
+        assert RbpDualEncoder(spec, encoder=encoder, word=2, most_words=2).proteins.mix.in_features == 2
 
 
 def test_a_longer_protein_beside_changes_nothing():
@@ -91,6 +99,7 @@ def test_embeddings_are_standardised_over_the_trained_proteins():
         ({"encoder": "bert"}, r"model\.encoder=bert is not one of kmer, conv, embeddings"),
         ({"encoder": "embeddings"}, r"model\.encoder=embeddings, and the data has none: task=rbp_multi task\.data\.embeddings=FILE"),
         ({"word": 9}, r"model\.word=9, model\.common=0\.1: no word of amino acids"),
+        ({"most_words": 0}, r"model\.most_words=0 is out of range"),
         ({"word": 0}, r"model\.word=0 is out of range"),
         ({"common": 1.0}, r"model\.common=1\.0 is out of range"),
         ({"queries": 0}, r"model\.queries=0 is out of range"),

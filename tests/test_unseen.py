@@ -1,5 +1,6 @@
 """Proteins that are never seen: who is held out, and what each split then knows."""
 
+import gzip
 import logging
 
 import numpy as np
@@ -8,7 +9,7 @@ from Bio.Align import PairwiseAligner, substitution_matrices
 from harness import composed
 from rbp_tables import read, table, write_table
 
-from dlhw.data.protein_files import read_embeddings, read_fasta
+from dlhw.data.protein_files import read_all, read_embeddings, read_fasta
 from dlhw.data.rbp_sim import RbpSimUnseenData
 from dlhw.data.rbp_table import Column
 from dlhw.data.unseen import hold_out, measured_answers, shown
@@ -212,6 +213,8 @@ def test_a_table_with_fasta_and_embeddings(tmp_path):
     ("text", "message"),
     [
         (f">A\n{ONE}\n", "has no record of B: one named by protein or experiment is right"),
+        (f">A\n{ONE}\n>b\n{ONE}\n", "has no record of B: one named by protein or experiment is right for each; it has A, b"),
+        (f"{ONE}\n>B\n{ONE}\n", "is no FASTA: it begins with 'MK.*', and a header is right there, such as >NAME"),
         (f">A\n{ONE}\n>B\n{ONE}\n>B\n{OTHER}\n", "has several records of B that differ"),
         (f">A\n{ONE}\n>B\n\n", "the sequence of B is empty"),
         (f">A\n{ONE}\n>B\nMK1T\n", "the sequence of B .*characters that are no letters"),
@@ -224,6 +227,15 @@ def test_wrong_fasta(tmp_path, text, message):
         read_fasta(tmp_path / "proteins.fasta", TWO)
 
 
+def test_fasta_as_windows_and_gzip_write_it(tmp_path):
+    text = f"; a comment\n>A\n{ONE}\n\n>B\n{OTHER}\n"
+    (tmp_path / "marked.fasta").write_text(text.partition("\n")[2], encoding="utf-8-sig")
+    (tmp_path / "proteins.fasta.gz").write_bytes(gzip.compress(text.encode()))
+    for name in ("marked.fasta", "proteins.fasta.gz"):
+        assert read_fasta(tmp_path / name, TWO) == (ONE, OTHER)
+        assert list(read_all(tmp_path / name)) == ["A", "B"]
+
+
 def test_a_short_peptide_of_amino_acids_that_are_bases_too_is_no_rna(tmp_path):
     (tmp_path / "proteins.fasta").write_text(">A\nGACGTNACGA\n>B\nGACGTNACGAK\n")
     assert read_fasta(tmp_path / "proteins.fasta", TWO) == ("GACGTNACGA", "GACGTNACGAK")
@@ -234,7 +246,8 @@ def test_a_short_peptide_of_amino_acids_that_are_bases_too_is_no_rna(tmp_path):
     [
         ("name,x,y\nA,1,2\n", "has no vector of B"),
         ("name,x,y\nA,1,2\nA,3,4\nB,1,1\n", "A stands in it more than once"),
-        ("name,x,y\nA,1,2\nB,1,\n", "the vector of B is not like that of the others: 2 finite numbers"),
+        ("name,x,y\nA,1,2\nB,1,\n", "what stands there of B \\(2\\) is no vector of finite numbers as long as the others"),
+        ("A,0.1,-2.5e-3\nB,1.0,2.5\n", "its first line holds values, and names of columns are right there"),
         ("name,x,y\nA,1,2\nB,1,two\n", "cannot be read as vectors"),
     ],
 )

@@ -1,20 +1,23 @@
 """What is known of proteins beside their binding: amino acids from FASTA, vectors of any protein language model from .npz or .csv."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from Bio import SeqIO
+from Bio.SeqIO.FastaIO import SimpleFastaParser
 from numpy.typing import NDArray
 
 from dlhw.data.npz import UNREADABLE
 from dlhw.data.rbp_table import Column
-from dlhw.errors import UserError
+from dlhw.data.text_file import open_text
+from dlhw.errors import UserError, listed
 from dlhw.specs import pack_vector
 
 VECTORS = (".npz", ".csv")  # endings of files that hold vectors; others hold amino acids
+COMMENT = ";#"  # how lines of a FASTA file begin that are not part of it
 NUCLEOTIDES = frozenset("ACGUTN")  # but for U, each is the letter of an amino acid as well
 LONGEST_OF_NUCLEOTIDES = 10  # letters; no longer protein is made of those amino acids alone
 
@@ -74,17 +77,21 @@ def read_embeddings(path: Path, columns: Sequence[Column]) -> tuple[str, ...]:
     width = next(iter(chosen.values())).shape
     for name, vector in chosen.items():
         if vector.ndim != 1 or vector.shape != width or not np.isfinite(vector).all():
-            raise UserError(f"{path}: the vector of {name} is not like that of the others: {width[0] if width else 0} finite numbers each")
+            shape = "a single number" if not vector.shape else "x".join(map(str, vector.shape))
+            raise UserError(f"{path}: what stands there of {name} ({shape}) is no vector of finite numbers as long as the others")
     return tuple(pack_vector(vector.tolist()) for vector in chosen.values())
 
 
 def _records(path: Path) -> list[tuple[str, str]]:
     """Identifier and letters of each record of a FASTA file."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return [(record.id, str(record.seq).upper().rstrip("*")) for record in SeqIO.parse(file, "fasta-pearson")]
-    except (OSError, ValueError) as error:
+        with open_text(path) as file:
+            lines = [line for line in file if line.strip() and line[0] not in COMMENT]
+    except (OSError, EOFError, ValueError) as error:
         raise UserError(f"{path} cannot be read as FASTA ({error}): records of amino acids are right") from None
+    if lines and not lines[0].startswith(">"):
+        raise UserError(f"{path} is no FASTA: it begins with {lines[0].strip()[:20]!r}, and a header is right there, such as >NAME")
+    return [(title.partition(" ")[0], letters.upper().rstrip("*")) for title, letters in SimpleFastaParser(iter(lines))]
 
 
 def _vectors(path: Path) -> dict[str, NDArray[np.float32]]:
@@ -93,6 +100,8 @@ def _vectors(path: Path) -> dict[str, NDArray[np.float32]]:
             with np.load(path) as file:
                 return {name: np.asarray(file[name], np.float32) for name in file.files}
         frame = pd.read_csv(path, index_col=0)
+        if any(re.match(r"-?\d*\.\d", label) for label in frame.columns.astype(str)):
+            raise ValueError("its first line holds values, and names of columns are right there")
         frame.index = frame.index.astype(str)
         if len(twice := frame.index[frame.index.duplicated()]):
             raise ValueError(f"{twice[0]} stands in it more than once")
@@ -104,5 +113,6 @@ def _vectors(path: Path) -> dict[str, NDArray[np.float32]]:
 def _of_each(path: Path, found: Mapping[str, Any], columns: Sequence[Column], what: str) -> dict[str, Any]:
     chosen = {column.name: found.get(column.experiment, found.get(column.protein)) for column in columns}
     if missing := [name for name, value in chosen.items() if value is None]:
-        raise UserError(f"{path} has no {what} of {', '.join(missing)}: one named by protein or experiment is right for each")
+        there = f"; it has {listed([*found], 5)}" if found else ""
+        raise UserError(f"{path} has no {what} of {listed(missing, 5)}: one named by protein or experiment is right for each{there}")
     return chosen

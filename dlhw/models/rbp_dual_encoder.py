@@ -29,6 +29,7 @@ class RbpDualEncoder(nn.Module):
             embeddings (vectors of a file).
         word: amino acids of a word, or of a filter.
         common: share of the proteins that a word must be in.
+        most_words: how many words count, at most; of more, those that split the proteins most evenly.
         protein_dropout: share of what is known of a protein that is dropped.
         queries: vectors of a protein, each scored on its own.
         hidden: width of the shared head's layer.
@@ -48,6 +49,7 @@ class RbpDualEncoder(nn.Module):
         encoder: str = "conv",
         word: int = 3,
         common: float = 0.1,
+        most_words: int = 256,
         protein_dropout: float = 0.1,
         queries: int = 8,
         hidden: int = 32,
@@ -64,7 +66,9 @@ class RbpDualEncoder(nn.Module):
         self.scale = BatchNorm(channels)
         self.convs = nn.ModuleList(MaskedConv1d(channels, channels, 3, bias=False) for _ in range(depth))
         self.norms = nn.ModuleList(BatchNorm(channels) for _ in range(depth))
-        self.proteins = protein_encoder(spec, queries * channels, encoder, word, common, protein_dropout)
+        self.proteins = protein_encoder(
+            spec, queries * channels, encoder, word=word, common=common, most=most_words, dropout=protein_dropout
+        )
         self.level = nn.LayerNorm(channels)
         self.alike = nn.Linear(2 * channels, 1)
         self.head = nn.Sequential(nn.Linear(2 * queries, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, 1))

@@ -1,6 +1,5 @@
 """RNA that a user hands over: FASTA, a text file with a sequence a line, or one sequence; what is no RNA is named."""
 
-import gzip
 import os
 import string
 import sys
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlhw.data.rna import encode
+from dlhw.data.text_file import open_text
 from dlhw.errors import UserError
 
 UNREADABLE = (OSError, EOFError, ValueError)  # ValueError: no UTF-8, or no FASTA
@@ -47,7 +47,7 @@ def read_records(source: str) -> list[Record]:
         return [Record("sequence", source)]
     path = Path(source)
     try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else open(path, encoding="utf-8-sig") as file:
+        with open_text(path) as file:
             lines = file.read().splitlines()
     except UNREADABLE as error:
         raise UserError(f"input={path} cannot be read as text ({error}): FASTA or a sequence a line is right") from None
