@@ -27,6 +27,9 @@ def explained(error: HydraException, words: Sequence[str]) -> str:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         return f"there is no {group} {name}{near(name, error.options, anyway=True)}"
     if isinstance(error, OverrideParseException):
+        key, sign, value = str(error.override).partition("=")
+        if sign and key and value[:1] not in "[{":
+            return f"{error.override} cannot be read: a value with blanks or signs such as ( ) ~ stands in quotes, '{key}=\"{value}\"'"
         return f"{error.override} is not written as KEY=VALUE, with values such as 0.1, null, max, [8,16]"
     if first.startswith("Could not override"):
         key = first.split("'")[1]
@@ -36,7 +39,7 @@ def explained(error: HydraException, words: Sequence[str]) -> str:
         return f"{subject} is of the wrong type{right}"
     if first.startswith("Ambiguous value") and subject:
         key, _, values = subject.partition("=")
-        return f"{subject} has several values: -m makes a sweep of them, {key}=[{values}] is one list"
+        return f"{subject} has several values: -m makes a sweep of them" + f", {key}=[{values}] is one list" * (key not in GROUPS)
     return " ".join([*str(error).splitlines()[:2], cause]).strip()
 
 
@@ -52,6 +55,7 @@ def known(words: Iterable[str]) -> list[str]:
     choices = [word for word in words if word.partition("=")[0] in (*GROUPS, "experiment") and "," not in word]
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            return [*flatten(OmegaConf.to_container(compose("config", choices), resolve=False))]
+            keys = flatten(OmegaConf.to_container(compose("config", choices), resolve=False))
+            return [*GROUPS, "experiment", *(key for key in keys if not key.endswith("_"))]
     except HydraException:
         return []

@@ -15,6 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from dlhw.command import nobody_reads_on
 from dlhw.composition_errors import explained, near
@@ -92,10 +93,11 @@ class _Job:
             print(stop, file=sys.stderr)
             end_worker(stop.signum)
             sys.exit(128 + stop.signum)  # also ends a sweep
-        except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
+        except (UserError, OmegaConfBaseException) as error:
+            wrong = error if isinstance(error, UserError) else UserError(str(error).partition("\n")[0])
+            print(f"error: {wrong}", file=sys.stderr)
             if in_sweep:
-                raise  # noted by the launcher; the sweep goes on
+                raise wrong from None  # noted by the launcher; the sweep goes on
             sys.exit(1)
         except Exception:
             if in_sweep:  # Hydra would show it at the end, and only the first

@@ -59,6 +59,14 @@ def test_the_best_setting_is_the_best_on_the_parts_that_all_have():
     assert (difference.second, difference.estimate.n) == ("one", 1)
 
 
+def test_a_setting_with_all_parts_is_the_one_to_compare_with():
+    """Also where another, that left one out, is better on the rest."""
+    frame = runs()
+    frame.loc[frame["model"] == "one", "test/spearman:D"] = math.nan
+    [difference] = differences(settings_of(frame), "spearman")
+    assert (difference.second, difference.estimate.n) == ("two", 3)
+
+
 def test_differences_are_paired_over_parts_with_an_interval():
     [difference] = differences(settings_of(runs()), "spearman")
     gains = [two - one for one, two in PARTS.values()]

@@ -27,7 +27,9 @@ PLAN = plans()["rbp"]
 
 def record(experiment: str, folder: Path = Path("none"), **given: Any) -> Record:
     """A finished run with one metric for each protein; what has a dot in its name is a setting."""
-    settings = {"task.data.protein": "RBP04"} | {key: value for key, value in given.items() if "." in key}
+    settings = {"task.data.protein": "RBP04", "optim.optimizer._target_": "torch.optim.Adam"} | {
+        key: value for key, value in given.items() if "." in key
+    }
     test = {f"spearman:{name}": value for name, value in given.get("proteins", {}).items()}
     test |= {"spearman": float(np.mean([*test.values()])) if test else given.get("spearman", 0.5), "pearson": 0.5} | given.get("test", {})
     result = {

@@ -84,6 +84,16 @@ def test_runs_without_a_setting_are_a_setting_of_their_own():
     assert sorted(zip(table["optim.ema"].fillna(0), table["n"], strict=True)) == [(0, 1), (0.9, 2)]
 
 
+def test_a_knob_that_follows_the_seed_makes_no_other_setting():
+    """Each seed draws its own probes: ``task.data.split_seed=${seed}``."""
+    rows = [{"experiment": "e", "task": "t", "model": "m", "status": "finished", "seed": seed, "simulated": False} for seed in (0, 1, 2)]
+    frame = pd.DataFrame([row | {"task.data.split_seed": row["seed"], "test/spearman": row["seed"] / 10} for row in rows])
+    assert summarize(frame)["n"].tolist() == [3]
+    assert summarize(frame.assign(**{"task.data.split_seed": [0, 1, 1]}))["n"].tolist() == [1, 2]
+    other = pd.DataFrame([rows[0] | {"experiment": "f", "task.data.split_seed": 5}])
+    assert summarize(pd.concat([frame, other]))["n"].tolist() == [3, 1]
+
+
 def test_settings_stand_in_the_order_of_their_values():
     table = summarize(frame_of({"optim.lr": 0.01}, {"optim.lr": 0.0003}, {"optim.lr": 0.001}))
     assert list(table["optim.lr"]) == [0.0003, 0.001, 0.01]

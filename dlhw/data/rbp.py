@@ -121,7 +121,7 @@ class ProbeData(ArrayData):
                 raise UserError(f"{probes.path}: {name} has no intensity at all: {without(name, names)} is right")
         about = self.about(columns)
         held: dict[str, str] = {}
-        if self.unseen:
+        if self.unseen is not None:
             amino_acids = about.get("amino_acids", ())
             held = hold_out(columns, amino_acids, self.unseen, self.unseen_by, self.identity, self.split_seed)
         codes = encode(probes.sequences, self.length, str(probes.path), probes.rows)

@@ -120,7 +120,8 @@ def _unreadable(path: Path, error: Exception) -> UserError:
 
 def _check_header(path: Path, header: list[str]) -> None:
     if missing := [name for name in (PROBE_SET, SEQUENCE) if name not in header]:
-        raise UserError(f"{path} lacks the column {' and '.join(missing)}; it begins with {', '.join(header[:4])}")
+        begin = ", ".join(header[:4])
+        raise UserError(f"{path} lacks the column {' and '.join(missing)}; it begins with {begin}: tab-separated text is right")
     if twice := [name for name, count in Counter(header).items() if count > 1]:
         raise UserError(f"{path} has the column {', '.join(twice)} more than once: one for each experiment is right")
     if not {*header} - {*NO_EXPERIMENT}:

@@ -45,6 +45,8 @@ def hold_out(
     numbers = {protein: number for number, protein in enumerate(dict.fromkeys(proteins))}
     group = clusters(amino_acids, threshold, proteins) if by == "cluster" else [numbers[protein] for protein in proteins]
     order = np.random.default_rng(seed).permutation(max(group) + 1).tolist()
+    if unseen == []:
+        raise UserError("task.data.unseen=[] names no protein: names, a share, or null to hold none out")
     if isinstance(unseen, int | float):
         check("task.data", "a share between 0 and 0.5, or names of proteins", lambda share: 0 < share < 0.5, unseen=unseen)
         test = order[: max(1, round(unseen * len(order)))]

@@ -22,6 +22,7 @@ def _is_letter(letter: str) -> bool:
     return True
 
 
+TOLD = 20  # wrong sequences that are named, at most
 LETTERS = frozenset(filter(_is_letter, string.ascii_letters))  # of RNA, as the networks read it
 
 
@@ -78,17 +79,20 @@ def _lines(lines: list[str], path: Path) -> Iterator[Record]:
             yield Record(f"line{number}", line.strip())
 
 
-def is_rna(record: Record) -> bool:
-    """Whether a sequence can be read; if not, its name and what is wrong go to stderr."""
-    wrong = sorted(set(record.sequence) - LETTERS)
-    if wrong:
-        letters = ", ".join(map(repr, wrong[:5]))
-        print(
-            f"error: {record.name} has letters that are no bases ({letters}): A, C, G, U (or T) and N are right; left out", file=sys.stderr
-        )
-    elif not record.sequence:
-        print(f"error: {record.name} is empty; left out", file=sys.stderr)
-    return bool(record.sequence) and not wrong
+def readable(records: list[Record]) -> list[Record]:
+    """The records that are RNA; what is wrong with the others goes to stderr, of many the first ones."""
+    wrong = {record.name: what for record in records if (what := _wrong(record))}
+    for name, what in [*wrong.items()][:TOLD]:
+        print(f"error: {name} {what}; left out", file=sys.stderr)
+    if len(wrong) > TOLD:
+        print(f"error: {len(wrong) - TOLD} more of {len(records)} sequences cannot be read; left out", file=sys.stderr)
+    return [record for record in records if record.name not in wrong]
+
+
+def _wrong(record: Record) -> str:
+    if strange := sorted(set(record.sequence) - LETTERS):
+        return f"has letters that are no bases ({', '.join(map(repr, strange[:5]))}): A, C, G, U (or T) and N are right"
+    return "" if record.sequence else "is empty"
 
 
 def warn_of_short(records: list[Record], length: int) -> None:

@@ -20,7 +20,7 @@ from dlhw.data.rna import encode
 from dlhw.errors import UserError
 from dlhw.predict import options as common
 from dlhw.predict.new_proteins import likeness, with_proteins
-from dlhw.predict.sequence_files import Record, is_rna, read_records, warn_of_short
+from dlhw.predict.sequence_files import Record, read_records, readable, warn_of_short
 
 if TYPE_CHECKING:
     from dlhw.results import Run
@@ -77,9 +77,9 @@ def predict(options: Options) -> bool:
     graphs = _columns(options.bedgraph, proteins)
     scans: list[list[Any]] = []
     files = {proteins[column]: _beside(options.output, f"{proteins[column].replace('/', '_')}.bedgraph") for column in graphs}
-    readable = [record for record in records if is_rna(record)]
-    warn_of_short(readable, length)
-    if not readable:
+    rna = readable(records)
+    warn_of_short(rna, length)
+    if not rna:
         raise UserError(f"input={options.input}: no sequence is readable as RNA, so nothing was written")
     with ExitStack() as stack:
         file = stack.enter_context(open(stack.enter_context(replacing(options.output)), "w", newline="", encoding="utf-8"))
@@ -89,7 +89,7 @@ def predict(options: Options) -> bool:
             track.write(f'track type=bedGraph name="{what}" description="predicted binding of {what}, mean over windows of {length} nt"\n')
         table = csv.writer(file)
         table.writerow(["name", "start", "end", "sequence", *columns])
-        for record, begins, every in scanned(run, readable, options):
+        for record, begins, every in scanned(run, rna, options):
             values = every[:, -len(proteins) :]
             ends = np.minimum(begins + length, len(record.sequence))
             for begin, end, row in zip(begins.tolist(), ends.tolist(), values, strict=True):

@@ -103,7 +103,8 @@ def differences(
     """Each setting minus the one that it is compared with: part by part where a setting has several parts, else seed by seed.
 
     Args:
-        against: the setting to compare with, a part of its name that no other has; None takes the best on the parts that all have.
+        against: the setting to compare with, a part of its name that no other has; None takes the best of those that have
+            all parts, or, where there are none, the best on the parts that all have.
 
     Raises:
         UserError: fewer than two settings have values, or ``against`` is not one of them.
@@ -112,11 +113,16 @@ def differences(
     values = {name: part_values(runs, metric, without) if unit == "parts" else seed_values(runs, metric) for name, runs in settings.items()}
     values = {name: of_setting for name, of_setting in values.items() if of_setting}
     if len(values) < 2:
-        raise UserError(f"there is nothing to compare: test/{metric} was measured in {len(values)} settings; two or more are right")
+        columns = {name for of_setting in settings.values() for name in map(str, of_setting) if name.startswith("test/") and ":" not in name}
+        there = ", ".join(sorted(name.removeprefix("test/") for name in columns))
+        few = f"test/{metric} was measured in {len(values)} settings; two or more are right"
+        raise UserError(f"there is nothing to compare: {few}, and of metrics one of {there}")
     sign = -1 if direction(metric) == "min" else 1
     if against is None:
-        shared = set.intersection(*map(set, values.values()))  # by these: a setting that left out a hard part is no better for it
-        level = {name: np.nanmean([value for key, value in own.items() if key in shared or not shared]) for name, own in values.items()}
+        everything = set.union(*map(set, values.values()))
+        whole = {name: own for name, own in values.items() if own.keys() == everything} or values
+        shared = set.intersection(*map(set, whole.values()))  # by these: a setting that left out a hard part is no better for it
+        level = {name: np.nanmean([value for key, value in own.items() if key in shared or not shared]) for name, own in whole.items()}
         reference = max(level, key=lambda name: sign * float(level[name]))
     else:
         meant = [name for name in values if name == against] or [name for name in values if against in name]

@@ -56,7 +56,12 @@ def telling(done: pd.DataFrame) -> list[str]:
         parents = [parent for parent in parents if parent in ("task", "model", *settings) and parent != key]
         return any(done.groupby(parent, dropna=False)[key].nunique(dropna=False).max() == 1 for parent in parents)
 
-    return [key for key in settings if not implied(key)]
+    def follows_seed(key: str) -> bool:
+        """Such as ``task.data.split_seed=${seed}`` of an experiment whose runs draw samples of their own."""
+        kinds = {"same" if of[key].nunique(dropna=False) == 1 else of[key].eq(of["seed"]).all() for _, of in done.groupby("experiment")}
+        return True in kinds and False not in kinds
+
+    return [key for key in settings if not implied(key) and not follows_seed(key)]
 
 
 def setting_keys(summary: pd.DataFrame) -> list[str]:

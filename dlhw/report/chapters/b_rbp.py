@@ -197,7 +197,7 @@ PLAN = Plan(
         scored("adapted", "the same, started from a network of all other proteins", {**ADAPTED_ONE, **ONE}),
         Row("best-e", "ensemble: the seeds of the best as one", {**EACH, **ONE, **TAUGHT_SCORES}, metrics=TOGETHER),
         scored("many", "one network for all proteins of the table", many("rbp_multi")),
-        scored("MultiRBP", "peer, after its paper", many("multirbp")),
+        scored("MultiRBP", "peer, after its paper, far narrower", many("multirbp")),
         scored("ResidualBind", "peer, after its paper", many("residualbind")),
         scored("k-mers", "ridge regression on k-mer counts", many("kmer_ridge")),
         *(

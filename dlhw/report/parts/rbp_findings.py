@@ -146,13 +146,33 @@ def together(records: Sequence[Record]) -> str:
     by_muon = any(record.has({**SYSTEMS[peer], "optim.optimizer._target_": "dlhw.muon.Muon"}) for peer in PEERS for record in records)
     return (
         f"One network for all proteins, in mean test Spearman over the proteins but {' and '.join(UNRELIABLE)}: {', '.join(said)}."
+        + recipes(records)
+        + f" {PEERS[0]} has far fewer filters and hidden units here than in its paper." * (PEERS[0] in found and bool(found[PEERS[0]]))
         + f" {' and '.join(PEERS)} learn the same targets by the same optimizer, Muon, which on the validation split serves them as "
         "well as Adam, the one of their papers, at its best rate or better." * by_muon
     )
 
 
+def recipes(records: Sequence[Record]) -> str:
+    """A sentence on how the networks for one protein were taught in another way than the one for all."""
+    alone, for_all = (
+        sorted({record.settings["optim.optimizer._target_"].rpartition(".")[2] for record in records if record.has(SYSTEMS[system])})
+        for system in ("each alone", "one for all")
+    )
+    if not alone or not for_all or alone == for_all:
+        return ""
+    return (
+        f" The networks for one protein were taught by {' and '.join(alone)}, the one for all by {' and '.join(for_all)}: each by what "
+        "served it better on the validation split."
+    )
+
+
 def measured_twice(records: Sequence[Record]) -> str:
-    """What the measurement itself allows, where test probes were measured twice."""
+    """How well the measurement agrees with itself, where test probes were measured twice, and what that allows.
+
+    Two measurements with errors of their own correlate with each other by the square of what a predictor without error would reach with one
+    of them (Spearman, Am. J. Psychol. 1904; exact for Pearson's correlation, and about so for Spearman's).
+    """
     ours, second = (by_part(f"{SPEARMAN}_{what}", records, EACH) for what in ("measured_twice", "second_measurement"))
     names = sorted((ours.keys() & second.keys()) - {*UNRELIABLE})
     if not names:
@@ -161,7 +181,9 @@ def measured_twice(records: Sequence[Record]) -> str:
     return (
         "On the test probes that were measured twice, one measurement foretells the other with a Spearman's correlation of "
         f"{fmean(second[name] for name in names):.3f}, the network for one protein with {fmean(ours[name] for name in names):.3f} "
-        f"(mean over {len(names)} protein{'s' * (len(names) > 1)}). As good as a second measurement it is for {as_good}."
+        f"(mean over {len(names)} protein{'s' * (len(names) > 1)}). As good as a second measurement it is for {as_good}. If the errors of "
+        "the two are independent, a predictor that makes none would reach the square root of what they agree by, "
+        f"{fmean(math.sqrt(max(second[name], 0)) for name in names):.3f}."
     )
 
 
@@ -193,7 +215,8 @@ def unseen(records: Sequence[Record]) -> str:
         return ""
     return (
         f"{' '.join(said)} This is shown on simulated proteins only: their binding motif is a function of their amino acids, by "
-        "construction, so it shows that the network can learn such a rule and not that real proteins follow one."
+        "construction, so it shows that the network can learn such a rule and not that real proteins follow one. It starts with words of "
+        "amino acids that many proteins have and not all; in this world these are mostly the ones around the amino acids that decide."
     )
 
 
