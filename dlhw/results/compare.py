@@ -113,8 +113,8 @@ def differences(
     values = {name: part_values(runs, metric, without) if unit == "parts" else seed_values(runs, metric) for name, runs in settings.items()}
     values = {name: of_setting for name, of_setting in values.items() if of_setting}
     if len(values) < 2:
-        columns = {name for of_setting in settings.values() for name in map(str, of_setting) if name.startswith("test/") and ":" not in name}
-        there = ", ".join(sorted(name.removeprefix("test/") for name in columns))
+        names = {str(name) for of_setting in settings.values() for name in of_setting}
+        there = ", ".join(sorted(name.removeprefix("test/") for name in names if name.startswith("test/") and ":" not in name))
         few = f"test/{metric} was measured in {len(values)} settings; two or more are right"
         raise UserError(f"there is nothing to compare: {few}, and of metrics one of {there}")
     sign = -1 if direction(metric) == "min" else 1
