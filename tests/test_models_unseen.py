@@ -78,8 +78,8 @@ def test_of_too_many_words_those_stay_that_split_the_proteins_most_evenly():
 
 def test_a_longer_protein_beside_changes_nothing():
     spec = SequenceSpec(20, ("a", "b", "c"), (ONE, OTHER, LIKE_ONE))
-    net = RbpDualEncoder(spec).eval()
-    beside = RbpDualEncoder(spec.with_unseen(["long"], amino_acids=[ONE * 3])).eval()
+    net = RbpDualEncoder(spec, encoder="conv").eval()
+    beside = RbpDualEncoder(spec.with_unseen(["long"], amino_acids=[ONE * 3]), encoder="conv").eval()
     beside.load_state_dict(net.state_dict())
     assert torch.allclose(beside(*probes())[:, :3], net(*probes()), atol=1e-5)
 

@@ -141,8 +141,7 @@ def test_only_simulated_sequences_are_shown(explained: Path) -> None:
 
 
 def unseen(name: str, **test: float) -> Record:
-    how = {"model": "rbp_dual_encoder", "model.encoder": "conv"}
-    return record(name, task="rbp_sim_unseen", notes={"simulated": True}, spearman=0.8, test=test, **how)
+    return record(name, task="rbp_sim_unseen", model="rbp_dual_encoder", notes={"simulated": True}, spearman=0.8, test=test)
 
 
 MANY = {"task.data.exclude": "[]", "task.data.normal_scores": True}

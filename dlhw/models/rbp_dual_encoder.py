@@ -46,7 +46,7 @@ class RbpDualEncoder(nn.Module):
         channels: int = 64,
         kernel: int = 9,
         depth: int = 0,
-        encoder: str = "conv",
+        encoder: str = "kmer",
         word: int = 3,
         common: float = 0.1,
         most_words: int = 256,

@@ -19,7 +19,6 @@ ATTENTION, SINGLE = {"experiment": "rbp/attention", **ONE}, {"experiment": "rbp/
 EACH, ADAPTED_ONE, FEW_SHOT = {"experiment": "rbp/each"}, {"experiment": "rbp/adapted"}, {"experiment": "rbp/few_shot"}
 SIM_FILTERS, SIM_ATTENTION = {"experiment": "rbp_sim/filters"}, {"experiment": "rbp_sim/attention"}
 UNSEEN, CLUSTER = {"experiment": "rbp/unseen"}, {"experiment": "rbp/unseen_cluster"}
-DUAL = {"model": "rbp_dual_encoder", "model.encoder": "conv"}
 RAW = {"experiment": "rbp/a1cf_ankhd1"}
 COURSE_CNN = {**FILTERS, "model.kernel": 12, "model.filters": 32, "optim.lr": 0.001}
 COURSE_LSTM = {**HIDDEN, "model.hidden": 64, "optim.lr": 0.001}
@@ -206,7 +205,7 @@ def few_probes(records: Sequence[Record]) -> str:
 def unseen(records: Sequence[Record]) -> str:
     said = []
     for what, where in (("single proteins", UNSEEN), ("whole families", CLUSTER)):
-        dual = {**where, **DUAL}
+        dual = {**where, "model": "rbp_dual_encoder"}
         reached, nearest, average = (mean(records, dual, f"{SPEARMAN}{answer}") for answer in ("", "_nearest_protein", "_mean_protein"))
         if not math.isnan(reached):
             others = f"; what was measured of the nearest protein {nearest:.3f}, of the mean protein {average:.3f}"
