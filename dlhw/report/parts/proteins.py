@@ -29,7 +29,7 @@ def by_protein(name: str, caption: str, records: Sequence[Record], systems: Mapp
     for label, chosen in zip(("mean", f"mean without {', '.join(without)}"), of_means, strict=True):
         means = [fmean(values[name] for name in chosen) if {*chosen} <= values.keys() else math.nan for values in found.values()]
         rows.append([f"{label} ({len(chosen)})", *_marked(means)])
-    seeds = [f"{system} {len({record.seed for record in records if record.has(where)})}" for system, where in systems.items()]
+    seeds = [f"{system} {_seeds([record for record in records if record.has(where)])}" for system, where in systems.items()]
     kind = kinds([record for where in systems.values() for record in records if record.has(where)])
     notes = [f"Seeds: {', '.join(seeds)}. + is the highest of a line; a mean is given where all its proteins were measured."]
     columns = ["protein", *systems]
@@ -39,6 +39,16 @@ def by_protein(name: str, caption: str, records: Sequence[Record], systems: Mapp
             row.append(f"{fmean(again[name] for name in chosen):.4f}" if {*chosen} <= again.keys() else "-")
         notes.append("Second measurement: how well one measurement foretells another, over the test probes that were measured twice.")
     return [Table(name, caption if kind == "real" else f"{caption} ({kind})", columns, rows, 1, notes)]
+
+
+def _seeds(records: Sequence[Record]) -> str:
+    """How many seeds each protein was learnt with: ``3``, or ``1 to 3``."""
+    of: dict[str, set[int]] = {}
+    for record in records:
+        for protein in record.result["spec"]["proteins"]:
+            of.setdefault(protein, set()).add(record.seed)
+    numbers = sorted({len(seeds) for seeds in of.values()}) or [0]
+    return " to ".join(map(str, dict.fromkeys((numbers[0], numbers[-1]))))
 
 
 def _marked(values: Sequence[float]) -> list[str]:

@@ -90,11 +90,11 @@ def course_setting(records: Sequence[Record]) -> str:
     if not (runs := select(records, COURSE_LSTM)):
         return ""
     epochs = max(int(record.result["epochs"]) for record in runs)
-    less = f"; the course trained for {COURSE_LSTM_EPOCHS}" * (epochs != COURSE_LSTM_EPOCHS)
+    less = f" (the course: {COURSE_LSTM_EPOCHS})" * (epochs != COURSE_LSTM_EPOCHS)
     course = mean(records, COURSE_LSTM, SPEARMAN)
     gain = mean(records, {**SINGLE, "model": "rbp_bilstm"}, SPEARMAN) - course
     more = "" if math.isnan(gain) else f" A larger learning rate that rises and falls, and both poolings, change it by {gain:+.3f}."
-    return f"R6 at the course's setting was trained for {epochs} epochs{less}, with a test Spearman of {course:.3f}.{more}"
+    return f"R6 at the course's setting was trained for {epochs} epochs{less} and has a test Spearman of {course:.3f}.{more}"
 
 
 def recurrence(records: Sequence[Record]) -> str:
