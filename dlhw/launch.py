@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError
 
 from dlhw.command import nobody_reads_on
 from dlhw.composition_errors import explained, near
@@ -93,7 +93,7 @@ class _Job:
             print(stop, file=sys.stderr)
             end_worker(stop.signum)
             sys.exit(128 + stop.signum)  # also ends a sweep
-        except (UserError, OmegaConfBaseException) as error:
+        except (UserError, InterpolationResolutionError) as error:
             wrong = error if isinstance(error, UserError) else UserError(str(error).partition("\n")[0])
             print(f"error: {wrong}", file=sys.stderr)
             if in_sweep:

@@ -160,10 +160,7 @@ def recipes(records: Sequence[Record]) -> str:
     )
     if not alone or not for_all or alone == for_all:
         return ""
-    return (
-        f" The networks for one protein were taught by {' and '.join(alone)}, the one for all by {' and '.join(for_all)}: each by what "
-        "served it better on the validation split."
-    )
+    return f" The networks for one protein were taught by {' and '.join(alone)}, the one for all by {' and '.join(for_all)}."
 
 
 def measured_twice(records: Sequence[Record]) -> str:
@@ -214,7 +211,7 @@ def unseen(records: Sequence[Record]) -> str:
         return ""
     return (
         f"{' '.join(said)} This is shown on simulated proteins only: their binding motif is a function of their amino acids, by "
-        "construction, so it shows that the network can learn such a rule and not that real proteins follow one. It starts with words of "
+        "construction, so it shows that the network can learn such a rule and not that real proteins follow one. It reads words of "
         "amino acids that many proteins have and not all; in this world these are mostly the ones around the amino acids that decide."
     )
 
