@@ -26,7 +26,7 @@ from dlhw.data.line_pictures import LineSplit
 from dlhw.data.lines import LineArrays
 from dlhw.data.vocab import Vocab
 from dlhw.decoding.ctc import prefix_beam
-from dlhw.hardware import keep_pages
+from dlhw.hardware import prepare
 from dlhw.specs import LineSpec
 from dlhw.training import build_task
 
@@ -59,7 +59,7 @@ def data() -> RandomLines:
 
 def ours() -> Iterator[int]:
     """``task=ocr model=crnn_ctc`` with the recipe's augmentations; yields the lines of each step."""
-    keep_pages()
+    prepare()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("config", ["task=ocr", "model=crnn_ctc", "task.data.path=unused"])

@@ -28,7 +28,7 @@ from torchvision import transforms
 from dlhw.config import CONF
 from dlhw.data.arrays import ArrayData, Split
 from dlhw.data.image_arrays import image_spec
-from dlhw.hardware import keep_pages
+from dlhw.hardware import prepare
 from dlhw.training import build_task
 
 SAMPLES, CLASSES, BATCH = 11_959, 8, 64  # of BloodMNIST's training split
@@ -128,7 +128,7 @@ def template_loop(model: str, precision: str, seconds: float) -> float:
 
 def ours(model: str, precision: str, seconds: float) -> float:
     """dlhw as ``train.py`` runs it."""
-    keep_pages()
+    prepare()
     task, data = _task(model)
     timer = StopAfter(seconds, steps_per_call=data.steps_per_call)
     _trainer(precision, [timer], None).fit(task, train_dataloaders=data.train_dataloader())
@@ -137,7 +137,7 @@ def ours(model: str, precision: str, seconds: float) -> float:
 
 def bare_loop(model: str, precision: str, seconds: float) -> float:
     """The same steps as ours in a loop of its own, without Lightning: what the Trainer's cost is measured against."""
-    keep_pages()
+    prepare()
     task, data = _task(model)
     optimizer = task.configure_optimizers()
     clock, enabled = Clock(seconds), precision == "bf16-mixed"

@@ -18,7 +18,7 @@ from dlhw.config import CONF
 from dlhw.data.arrays import ArrayData, Split
 from dlhw.data.rna import ALPHABET, decode
 from dlhw.data.simulate import random_probes
-from dlhw.hardware import keep_pages
+from dlhw.hardware import prepare
 from dlhw.layers.lstm import LSTM
 from dlhw.specs import SequenceSpec
 from dlhw.training import build_task
@@ -40,7 +40,7 @@ class RandomProbes(ArrayData):
 
 def ours(model: str, precision: str) -> Iterator[int]:
     """``task=rbp`` with a network's own settings; yields the probes of each step."""
-    keep_pages()
+    prepare()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("config", ["task=rbp", f"model={model}", "task.data.protein=protein"])

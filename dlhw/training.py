@@ -23,7 +23,7 @@ from dlhw.checkpoint_file import load_checkpoint
 from dlhw.config import bind
 from dlhw.data.arrays import ArrayData
 from dlhw.errors import UserError
-from dlhw.hardware import flush_subnormals, keep_pages, set_threads
+from dlhw.hardware import prepare
 from dlhw.optimization import Optimization
 from dlhw.result import finish_result, recorded
 from dlhw.run_folder import BEST, LAST
@@ -47,9 +47,7 @@ def train(cfg: DictConfig, experiment: str, folder: Path, resume: bool) -> None:
     with logging_to(folder):
         bind(cfg)
         logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-        keep_pages()
-        flush_subnormals()
-        set_threads(cfg.trainer.threads)
+        prepare(cfg.trainer.threads)
         data, task = build(cfg)
         epochs = _epochs_behind(folder, data) if resume else 0
         if cfg.warm_start and not resume:

@@ -12,7 +12,7 @@ import torch
 from harness import weights
 
 from dlhw.errors import UserError
-from dlhw.hardware import computes_bf16, device_name, flush_subnormals, keep_pages, set_threads
+from dlhw.hardware import ask_for_gpus_once, computes_bf16, device_name, flush_subnormals, keep_pages, set_threads
 from dlhw.launch import let_idle_threads_wait_briefly
 
 CPUINFO = Path("/proc/cpuinfo")
@@ -58,6 +58,24 @@ def test_training_flushes_subnormal_numbers(shell, subnormal):
     shell.run("model=resnet_small", "trainer=smoke", "optim=sgd", "optim.lr=1e-38")
     biases = torch.cat([values for name, values in weights(shell.only_run()).items() if name.endswith("bias")]).double().abs()
     assert (biases == 0).any() and biases[biases > 0].min() > torch.finfo(torch.float32).tiny
+
+
+def test_gpus_are_hidden_only_where_there_are_none(monkeypatch):
+    monkeypatch.setattr(os, "environ", {})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert not ask_for_gpus_once() and not os.environ
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert ask_for_gpus_once() and os.environ == {"CUDA_VISIBLE_DEVICES": ""}
+
+
+def test_no_step_looks_for_a_driver_where_gpus_are_hidden(monkeypatch):
+    monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # as Lightning sets it
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: pytest.fail("looked for a driver"))
+    weight = torch.ones(1, requires_grad=True)
+    weight.sum().backward()
+    torch.optim.Adam([weight]).step()
+    assert weight.item() < 1
 
 
 @pytest.mark.parametrize("threads", [0, -1, (os.cpu_count() or 1) + 1])

@@ -40,14 +40,22 @@ def test_bilstm_equals_torchs_on_packed_sequences(batch, layers):
     x, mask = batch
     x = x.transpose(1, 2)
     ours, theirs = BiLSTM(3, 4, layers), nn.LSTM(3, 4, layers, batch_first=True, bidirectional=True)
+    same = []  # weights of ours and theirs
     for layer in range(layers):
         for direction, suffix in ((ours.onward, ""), (ours.reverse, "_reverse")):
-            weights = {name.removesuffix("_l0"): value for name, value in direction[layer].named_parameters()}
-            for name, value in weights.items():
-                getattr(theirs, f"{name}_l{layer}{suffix}").data.copy_(value.data)
+            for name, weight in direction[layer].named_parameters():
+                same.append((weight, getattr(theirs, f"{name.removesuffix('_l0')}_l{layer}{suffix}")))
+    for our, their in same:
+        their.data.copy_(our.data)
     packed = pack_padded_sequence(x, torch.tensor(LENGTHS), batch_first=True, enforce_sorted=False)
     expected, _ = pad_packed_sequence(theirs(packed)[0], batch_first=True)
-    torch.testing.assert_close(ours(x, mask)[mask], expected[mask])
+    found = ours(x, mask)
+    torch.testing.assert_close(found[mask], expected[mask])
+    towards = torch.randn(found[mask].shape)
+    for y in (found, expected):
+        (y[mask] * towards).sum().backward()
+    for our, their in same:
+        torch.testing.assert_close(our.grad, their.grad)
 
 
 def test_dropout_of_the_lstm_is_between_layers_only(batch):
