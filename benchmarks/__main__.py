@@ -49,9 +49,9 @@ def measured(part: str, rounds: int, seconds: float, auto: str) -> dict[str, lis
         case "throughput":
             return {"Training throughput": [throughput.measure(pair, rounds, seconds) for pair in throughput.pairs(auto)]}
         case "rna":
-            return {"RNA probes": rna.measure(rounds, auto)}
+            return {"RNA probes": rna.measure(rounds, seconds, auto)}
         case "ocr":
-            return {"Text lines": ocr.measure(rounds)}
+            return {"Text lines": ocr.measure(rounds, seconds, auto)}
     return {"Start": startup.answers(rounds), "Runs of 30 steps (seconds)": [startup.sweep(max(1, rounds // 2))]}
 
 

@@ -6,22 +6,20 @@ Lines are random, with widths like those of printed books at the height of ``tas
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from benchmarks.turns import rates, row
-from dlhw.config import CONF
+from benchmarks.clock import Clock, composed, rate_in_trainer
+from benchmarks.turns import Variant, rates, row
 from dlhw.data.line_pictures import LineSplit
 from dlhw.data.lines import LineArrays
 from dlhw.data.vocab import Vocab
@@ -30,7 +28,7 @@ from dlhw.hardware import prepare
 from dlhw.specs import LineSpec
 from dlhw.training import build_task
 
-LINES, LETTERS, STEPS_A_TURN = 256, 80, 6
+LINES, LETTERS = 256, 80
 HEIGHT, BATCH = 40, 8
 BEAM_STEPS, WIDTH = 128, 10  # the target's line
 TARGETS = {"training": "9.2 lines/s: 735 lines, 30 epochs, 40 minutes", "beam": "60 ms"}
@@ -51,28 +49,18 @@ class RandomLines(LineArrays):
         self.checksums = {}
 
 
-def data() -> RandomLines:
-    lines = RandomLines(height=HEIGHT, batch_size=BATCH, eval_batch_size=BATCH)
+def data(**options: Any) -> RandomLines:
+    lines = RandomLines(height=HEIGHT, batch_size=BATCH, eval_batch_size=BATCH, **options)
     lines.setup()
     return lines
 
 
-def ours() -> Iterator[int]:
-    """``task=ocr model=crnn_ctc`` with the recipe's augmentations; yields the lines of each step."""
+def ours(precision: str, seconds: float) -> float:
+    """``task=ocr model=crnn_ctc`` with the recipe's augmentations: lines per second."""
     prepare()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("config", ["task=ocr", "model=crnn_ctc", "task.data.path=unused"])
-    lines = data()
-    task: Any = build_task(cfg, lines.spec)
-    optimizer = task.configure_optimizers()
-    while True:
-        for batches in lines.train_dataloader():
-            for batch in batches:
-                task._step(batch, "train")[0].backward()
-                optimizer.step()
-                optimizer.zero_grad()
-                yield len(batch[1])
+    cfg = composed("task=ocr", "model=crnn_ctc", "task.data.path=unused")
+    lines = data(steps_per_call=cfg.trainer.steps_per_call)
+    return rate_in_trainer(build_task(cfg, lines.spec), lines, precision, seconds)
 
 
 class PlainCRNN(nn.Module):
@@ -92,8 +80,8 @@ class PlainCRNN(nn.Module):
         return self.classifier(self.lstm(x)[0]).log_softmax(dim=2)
 
 
-def plain() -> Iterator[int]:
-    """A DataLoader over PNG files in random order, padded to the widest of each batch, without any augmentation."""
+def plain(seconds: float) -> float:
+    """A DataLoader over PNG files in random order, padded to the widest of each batch, without any augmentation: lines per second."""
     lines = data()
     split = lines.splits["train"]
     samples = []
@@ -110,7 +98,7 @@ def plain() -> Iterator[int]:
         return padded[:, None], widths, torch.cat([text for _, text in batch]), torch.tensor([len(text) for _, text in batch])
 
     net, criterion = PlainCRNN(LETTERS + 1), nn.CTCLoss(zero_infinity=True)
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    optimizer, clock = torch.optim.Adam(net.parameters(), lr=1e-3), Clock(seconds)
     while True:
         for pictures, widths, texts, lengths in DataLoader(samples, batch_size=BATCH, shuffle=True, collate_fn=collate):  # type: ignore[arg-type]
             optimizer.zero_grad()
@@ -118,7 +106,8 @@ def plain() -> Iterator[int]:
             loss.backward()
             optimizer.step()
             loss.item()
-            yield len(pictures)
+            if clock.tick(len(pictures)):
+                return clock.rate
 
 
 def naive_beam(log_probs: NDArray[np.floating], width: int) -> tuple[int, ...]:
@@ -145,10 +134,10 @@ def _plus(a: float, b: float) -> float:
     return high if low == -math.inf else high + math.log1p(math.exp(low - high))
 
 
-def training(rounds: int) -> dict[str, object]:
-    """Lines per second of a training step, turn by turn."""
-    times = rates([ours(), plain()], STEPS_A_TURN, rounds)
-    return row("crnn_ctc: training, lines/s (ours / padded batches)", times) | {"target": TARGETS["training"]}
+def training(rounds: int, seconds: float, auto: str) -> dict[str, object]:
+    """Lines per second of training, turn by turn; ``auto`` is what ``trainer.precision=auto`` picks here."""
+    found = rates([Variant("ocr", "ours", (auto,), ours=True), Variant("ocr", "plain", ())], rounds, seconds)
+    return row(f"crnn_ctc: training, lines/s (ours in {auto} / padded batches)", found, TARGETS["training"])
 
 
 def decoding(rounds: int) -> list[dict[str, object]]:
@@ -166,10 +155,10 @@ def decoding(rounds: int) -> list[dict[str, object]]:
                 decode()
                 if turn >= 0:
                     times[which].append((time.perf_counter() - begin) / count * 1000)
-        rows.append(row(f"prefix beam, ms a line, {lines} at once (ours / dictionaries)", times, -1) | {"target": TARGETS["beam"]})
+        rows.append(row(f"prefix beam, ms a line, {lines} at once (ours / dictionaries)", times, TARGETS["beam"], -1))
     return rows
 
 
-def measure(rounds: int) -> list[dict[str, object]]:
+def measure(rounds: int, seconds: float, auto: str) -> list[dict[str, object]]:
     """All rows."""
-    return [training(rounds), *decoding(rounds)]
+    return [training(rounds, seconds, auto), *decoding(rounds)]

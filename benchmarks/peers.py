@@ -4,10 +4,6 @@ Every variant is a function of (model, precision, seconds) that trains on random
 depend on what is in them) and returns images per second after a warm-up.
 """
 
-import logging
-import time
-import warnings
-from collections.abc import Callable
 from functools import cache
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,8 +11,6 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import CSVLogger
 from PIL import Image
@@ -25,14 +19,13 @@ from torch.utils.data import DataLoader, Dataset
 from torchmetrics.classification import MulticlassAccuracy
 from torchvision import transforms
 
-from dlhw.config import CONF
+from benchmarks.clock import Clock, StopAfter, composed, rate_in_trainer, trainer
 from dlhw.data.arrays import ArrayData, Split
 from dlhw.data.image_arrays import image_spec
 from dlhw.hardware import prepare
 from dlhw.training import build_task
 
 SAMPLES, CLASSES, BATCH = 11_959, 8, 64  # of BloodMNIST's training split
-WARM_UP = 16  # steps that are not timed
 
 
 @cache
@@ -80,7 +73,7 @@ class PlainCNN(nn.Sequential):
         super().__init__(*layers, nn.Flatten(), nn.Linear(flat, 256), nn.ReLU(), nn.Linear(256, CLASSES))
 
 
-def plain_loop(model: str, precision: str, seconds: float) -> float:
+def plain(model: str, precision: str, seconds: float) -> float:
     """Peer (a): a DataLoader over PIL pictures, fp32, Adam, ``loss.item()`` at each step."""
     net = PlainCNN(model)
     optimizer, criterion = torch.optim.Adam(net.parameters(), lr=1e-3), nn.CrossEntropyLoss()
@@ -117,12 +110,12 @@ class TemplateModule(L.LightningModule):
         return torch.optim.Adam(self.parameters(), lr=1e-3)
 
 
-def template_loop(model: str, precision: str, seconds: float) -> float:
+def template(model: str, precision: str, seconds: float) -> float:
     """Peer (b)."""
     timer = StopAfter(seconds)
     with TemporaryDirectory() as folder:
-        trainer = _trainer("32-true", [timer, LearningRateMonitor("step")], CSVLogger(folder))
-        trainer.fit(TemplateModule(model), DataLoader(PictureDataset(), batch_size=BATCH, shuffle=True))
+        training = trainer("32-true", [timer, LearningRateMonitor("step")], CSVLogger(folder))
+        training.fit(TemplateModule(model), DataLoader(PictureDataset(), batch_size=BATCH, shuffle=True))
     return timer.clock.rate
 
 
@@ -130,12 +123,10 @@ def ours(model: str, precision: str, seconds: float) -> float:
     """dlhw as ``train.py`` runs it."""
     prepare()
     task, data = _task(model)
-    timer = StopAfter(seconds, steps_per_call=data.steps_per_call)
-    _trainer(precision, [timer], None).fit(task, train_dataloaders=data.train_dataloader())
-    return timer.clock.rate
+    return rate_in_trainer(task, data, precision, seconds)
 
 
-def bare_loop(model: str, precision: str, seconds: float) -> float:
+def bare(model: str, precision: str, seconds: float) -> float:
     """The same steps as ours in a loop of its own, without Lightning: what the Trainer's cost is measured against."""
     prepare()
     task, data = _task(model)
@@ -153,63 +144,8 @@ def bare_loop(model: str, precision: str, seconds: float) -> float:
                     return clock.rate
 
 
-VARIANTS: dict[str, Callable[[str, str, float], float]] = {"plain": plain_loop, "template": template_loop, "ours": ours, "bare": bare_loop}
-
-
-class Clock:
-    """Counts images after the warm-up until the time is up."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds, self.steps, self.images, self.begin = seconds, 0, 0, 0.0
-
-    def tick(self, images: int, steps: int = 1) -> bool:
-        """Count a step; whether the time is up."""
-        self.steps += steps
-        if self.steps <= WARM_UP:
-            self.begin = time.perf_counter()
-            return False
-        self.images += images
-        return time.perf_counter() - self.begin > self.seconds
-
-    @property
-    def rate(self) -> float:
-        """Images per second."""
-        return self.images / (time.perf_counter() - self.begin)
-
-
-class StopAfter(L.Callback):
-    """Ends a training when the time is up."""
-
-    def __init__(self, seconds: float, steps_per_call: int = 1) -> None:
-        self.clock, self.steps = Clock(seconds), steps_per_call
-
-    def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, index: int) -> None:
-        images = sum(len(part[1]) for part in batch) if isinstance(batch[0], tuple) else len(batch[1])
-        if self.clock.tick(images, self.steps):
-            trainer.should_stop = True
-
-
-def _trainer(precision: Any, callbacks: list[Any], logger: Any) -> L.Trainer:
-    warnings.filterwarnings("ignore")
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    return L.Trainer(
-        accelerator="cpu",
-        devices=1,
-        precision=precision,
-        max_epochs=1000,
-        logger=logger or False,
-        callbacks=callbacks,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-
-
 def _task(model: str) -> Any:
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("config", ["task=bloodmnist", f"model={model}"])
+    cfg = composed("task=bloodmnist", f"model={model}")
     data = RandomData(batch_size=BATCH, eval_batch_size=512, steps_per_call=cfg.trainer.steps_per_call)
     data.setup()
     return build_task(cfg, data.spec), data

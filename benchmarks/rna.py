@@ -3,18 +3,15 @@
 Probes are random, of 30 to 41 nucleotides; the speed does not depend on what is in them. The peer computes in float32.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.turns import rates, row
-from dlhw.config import CONF
+from benchmarks.clock import Clock, composed, rate_in_trainer
+from benchmarks.turns import Variant, rates, row
 from dlhw.data.arrays import ArrayData, Split
 from dlhw.data.rna import ALPHABET, decode
 from dlhw.data.simulate import random_probes
@@ -23,7 +20,7 @@ from dlhw.layers.lstm import LSTM
 from dlhw.specs import SequenceSpec
 from dlhw.training import build_task
 
-PROBES, SHORTEST, LENGTH, BATCH, STEPS_A_TURN = 20_000, 30, 41, 64, 100
+PROBES, SHORTEST, LENGTH, BATCH = 20_000, 30, 41, 64
 TARGETS = {"rbp_cnn": 2.5, "rbp_bilstm": 3.0}
 
 
@@ -38,25 +35,13 @@ class RandomProbes(ArrayData):
         self.checksums = {}
 
 
-def ours(model: str, precision: str) -> Iterator[int]:
-    """``task=rbp`` with a network's own settings; yields the probes of each step."""
+def ours(model: str, precision: str, seconds: float) -> float:
+    """``task=rbp`` with a network's own settings: probes per second."""
     prepare()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("config", ["task=rbp", f"model={model}", "task.data.protein=protein"])
+    cfg = composed("task=rbp", f"model={model}", "task.data.protein=protein")
     probes = RandomProbes(batch_size=BATCH, eval_batch_size=BATCH, steps_per_call=cfg.trainer.steps_per_call)
     probes.setup()
-    task: Any = build_task(cfg, probes.spec)
-    optimizer = task.configure_optimizers()
-    while True:
-        for batches in probes.train_dataloader():
-            for batch in batches:
-                with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16-mixed"):
-                    loss, _ = task._step(batch, "train")
-                loss.backward()
-                optimizer.step()
-                optimizer.zero_grad()
-                yield len(batch[1])
+    return rate_in_trainer(build_task(cfg, probes.spec), probes, precision, seconds)
 
 
 class ProbeDataset(Dataset[Any]):
@@ -98,14 +83,14 @@ class PlainBiLSTM(nn.Module):
         return self.head(self.lstm(x.transpose(1, 2))[0].mean(dim=1))
 
 
-def plain(model: str) -> Iterator[int]:
-    """A DataLoader, Adam, ``loss.item()`` at each step."""
+def plain(model: str, seconds: float) -> float:
+    """A DataLoader, Adam, ``loss.item()`` at each step: probes per second."""
     probes = RandomProbes(batch_size=BATCH, eval_batch_size=BATCH)
     probes.setup()
     split = probes.splits["train"]
     net = PlainCNN() if model == "rbp_cnn" else PlainBiLSTM()
     optimizer, criterion = torch.optim.Adam(net.parameters(), lr=1e-3), nn.MSELoss()
-    dataset = ProbeDataset(decode(split.inputs), split.targets)
+    dataset, clock = ProbeDataset(decode(split.inputs), split.targets), Clock(seconds)
     while True:
         for x, y in DataLoader(dataset, batch_size=BATCH, shuffle=True):
             optimizer.zero_grad()
@@ -113,34 +98,33 @@ def plain(model: str) -> Iterator[int]:
             loss.backward()
             optimizer.step()
             loss.item()
-            yield len(x)
+            if clock.tick(len(x)):
+                return clock.rate
 
 
-def lstms_alone(precision: str) -> Iterator[int]:
-    """Forward and backward of the two directions of ``rbp_bilstm`` and of nothing else: no training of it by torch's LSTM is faster."""
-    x, directions = torch.randn(BATCH, LENGTH, len(ALPHABET)), [LSTM(len(ALPHABET), 64, batch_first=True) for _ in range(2)]
+def lstms_alone(precision: str, seconds: float) -> float:
+    """Forward and backward of the two directions of ``rbp_bilstm`` and of nothing else: about what torch's LSTM allows."""
+    prepare()
+    x, directions = torch.randn(BATCH, LENGTH, len(ALPHABET)), nn.ModuleList(LSTM(len(ALPHABET), 64, batch_first=True) for _ in range(2))
+    clock = Clock(seconds)
     while True:
+        directions.zero_grad()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16-mixed"):
             said = [direction(x)[0] for direction in directions]
         torch.cat(said, dim=2).float().sum().backward()
-        yield BATCH
+        if clock.tick(BATCH):
+            return clock.rate
 
 
-def measure(rounds: int, auto: str) -> list[dict[str, object]]:
-    """Probes per second of training steps, turn by turn; ``auto`` is what ``trainer.precision=auto`` picks here.
+def measure(rounds: int, seconds: float, auto: str) -> list[dict[str, object]]:
+    """Probes per second of training, turn by turn; ``auto`` is what ``trainer.precision=auto`` picks here.
 
     The LSTM's target is set for processors that compute in bf16.
     """
-    trained = [
-        row(
-            f"{model}: training, probes/s (ours in {auto} / one-hot of each probe)",
-            rates([ours(model, auto), plain(model)], STEPS_A_TURN, rounds),
-        )
-        | {"target": target}
-        for model, target in TARGETS.items()
-    ]
-    bound = row(
-        f"rbp_bilstm: its two LSTMs alone, probes/s (in {auto} / training, one-hot of each probe)",
-        rates([lstms_alone(auto), plain("rbp_bilstm")], STEPS_A_TURN, rounds),
-    )
-    return [*trained, bound | {"target": "-"}]
+    rows = []
+    for model, target in TARGETS.items():
+        pair = [Variant("rna", "ours", (model, auto), ours=True), Variant("rna", "plain", (model,))]
+        rows.append(row(f"{model}: training, probes/s (ours in {auto} / one-hot of each probe)", rates(pair, rounds, seconds), target))
+    pair = [Variant("rna", "lstms_alone", (auto,), ours=True), Variant("rna", "plain", ("rbp_bilstm",))]
+    what = f"rbp_bilstm: its two LSTMs alone, probes/s (in {auto} / training, one-hot of each probe)"
+    return [*rows, row(what, rates(pair, rounds, seconds), None)]

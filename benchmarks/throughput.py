@@ -1,11 +1,8 @@
-"""Training throughput of ours against the peers: each variant in a process of its own, the two of a pair in turn."""
+"""Training throughput of ours against the peers, on pictures of blood cells."""
 
-import multiprocessing as mp
-import statistics
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 
-from dlhw.launch import let_idle_threads_wait_briefly
+from benchmarks.turns import Variant, rates, row
 
 OURS = ("ours", "bare")  # as train.py starts; the peers as python does
 
@@ -22,7 +19,7 @@ class Pair:
     target: float | None
 
     def __str__(self) -> str:
-        return f"{self.model}: {self.a} ({self.precision_a}) / {self.b} ({self.precision_b})"
+        return f"{self.model}: training, images/s ({self.a} in {self.precision_a} / {self.b} in {self.precision_b})"
 
 
 def pairs(auto: str) -> list[Pair]:
@@ -42,37 +39,7 @@ def pairs(auto: str) -> list[Pair]:
 
 
 def measure(pair: Pair, rounds: int, seconds: float) -> dict[str, object]:
-    """Images per second of both, turn by turn, and the ratio a/b of each turn."""
-    workers = [_start(pair.a, pair.model, pair.precision_a), _start(pair.b, pair.model, pair.precision_b)]
-    rates: list[list[float]] = [[], []]
-    for turn in range(rounds):
-        for which in (0, 1) if turn % 2 == 0 else (1, 0):
-            workers[which].send(seconds)
-            rates[which].append(workers[which].recv())
-    for worker in workers:
-        worker.send(None)
-    ratios = [a / b for a, b in zip(*rates, strict=True)]
-    return {
-        "pair": str(pair),
-        "a images/s": round(statistics.median(rates[0])),
-        "b images/s": round(statistics.median(rates[1])),
-        "ratio": round(statistics.median(ratios), 2),
-        "least": round(min(ratios), 2),
-        "most": round(max(ratios), 2),
-        "target": "-" if pair.target is None else pair.target,
-    }
-
-
-def _start(variant: str, model: str, precision: str) -> Connection:
-    here, there = mp.Pipe()
-    mp.get_context("spawn").Process(target=_work, args=(there, variant, model, precision), daemon=True).start()
-    return here
-
-
-def _work(turns: Connection, variant: str, model: str, precision: str) -> None:
-    if variant in OURS:
-        let_idle_threads_wait_briefly()
-    from benchmarks.peers import VARIANTS
-
-    while (seconds := turns.recv()) is not None:
-        turns.send(VARIANTS[variant](model, precision, seconds))
+    """Images per second of both, turn by turn."""
+    sides = ((pair.a, pair.precision_a), (pair.b, pair.precision_b))
+    variants = [Variant("peers", name, (pair.model, precision), ours=name in OURS) for name, precision in sides]
+    return row(str(pair), rates(variants, rounds, seconds), pair.target)

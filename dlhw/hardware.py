@@ -37,19 +37,18 @@ def flush_subnormals() -> bool:
     return torch.set_flush_denormal(True)
 
 
-def ask_for_gpus_once() -> bool:
-    """Where there is no GPU, let torch know without looking again. Returns whether there is none.
+def ask_for_gpus_once() -> None:
+    """Where there is no GPU, let torch know without looking again.
 
     Its optimizers ask before each step, and a build for CUDA then looks for the driver's library on the disk: 0.1 to 0.3 ms a step.
+    Holds for this process and those that it starts.
     """
-    none = not torch.cuda.is_available()
-    if none:
+    if not torch.cuda.is_available():
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-    return none
 
 
 def prepare(threads: int | None = None) -> None:
-    """All that makes training faster here without changing it, and the number of threads: see :func:`set_threads`."""
+    """What makes training faster on this machine, and the number of threads: see :func:`set_threads`."""
     keep_pages()
     flush_subnormals()
     ask_for_gpus_once()

@@ -12,7 +12,7 @@ import torch
 from harness import weights
 
 from dlhw.errors import UserError
-from dlhw.hardware import ask_for_gpus_once, computes_bf16, device_name, flush_subnormals, keep_pages, set_threads
+from dlhw.hardware import computes_bf16, device_name, flush_subnormals, keep_pages, prepare, set_threads
 from dlhw.launch import let_idle_threads_wait_briefly
 
 CPUINFO = Path("/proc/cpuinfo")
@@ -60,12 +60,12 @@ def test_training_flushes_subnormal_numbers(shell, subnormal):
     assert (biases == 0).any() and biases[biases > 0].min() > torch.finfo(torch.float32).tiny
 
 
-def test_gpus_are_hidden_only_where_there_are_none(monkeypatch):
-    monkeypatch.setattr(os, "environ", {})
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert not ask_for_gpus_once() and not os.environ
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert ask_for_gpus_once() and os.environ == {"CUDA_VISIBLE_DEVICES": ""}
+@pytest.mark.parametrize(("there", "before", "after"), [(False, {}, ""), (True, {}, None), (False, {"CUDA_VISIBLE_DEVICES": "1"}, "1")])
+def test_gpus_are_hidden_only_where_there_are_none(monkeypatch, there, before, after):
+    monkeypatch.setattr(os, "environ", before)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    prepare(threads=None)
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == after
 
 
 def test_no_step_looks_for_a_driver_where_gpus_are_hidden(monkeypatch):

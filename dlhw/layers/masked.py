@@ -102,8 +102,8 @@ class BiLSTM(nn.Module):
     def __init__(self, channels: int, hidden: int, layers: int = 1, dropout: float = 0.0) -> None:
         super().__init__()
         widths = [channels] + [2 * hidden] * (layers - 1)
-        self.onward = nn.ModuleList(LSTM(width, hidden) for width in widths)
-        self.reverse = nn.ModuleList(LSTM(width, hidden) for width in widths)
+        self.onward = nn.ModuleList(LSTM(width, hidden, batch_first=True) for width in widths)
+        self.reverse = nn.ModuleList(LSTM(width, hidden, batch_first=True) for width in widths)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -114,5 +114,7 @@ class BiLSTM(nn.Module):
         x = x.transpose(0, 1).contiguous()
         for layer, (onward, back) in enumerate(zip(self.onward, self.reverse, strict=True)):
             x = self.dropout(x) if layer else x
-            x = torch.cat([onward(x)[0], Turned.apply(back(Turned.apply(x, rows))[0], rows)], dim=2)
+            ahead = onward(x.transpose(0, 1))[0].transpose(0, 1)
+            behind = back(Turned.apply(x, rows).transpose(0, 1))[0].transpose(0, 1)
+            x = torch.cat([ahead, Turned.apply(behind, rows)], dim=2)
         return x.transpose(0, 1)

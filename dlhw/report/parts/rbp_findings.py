@@ -9,7 +9,7 @@ from dlhw.errors import UserError
 from dlhw.report.claims import by_part
 from dlhw.report.few_shot import ADAPTED, SCRATCH, Scores, scores
 from dlhw.report.parts.motifs import attention_on
-from dlhw.report.quantities import mean, passes
+from dlhw.report.quantities import mean, passes, quantity
 from dlhw.report.runs import Record, select
 
 UNRELIABLE = ("RBP01", "RBP35")  # that hardly anything predicts
@@ -137,30 +137,49 @@ def together(records: Sequence[Record]) -> str:
     for system, values in found.items():
         common = sorted((ours.keys() & values.keys()) - {*UNRELIABLE})
         if common:
-            better = sum(ours[name] > values[name] for name in common)
-            gain = fmean(ours[name] - values[name] for name in common)
-            said.append(f"{gain:+.3f} against {system} (better on {better} of {len(common)})")
+            gains = [ours[name] - values[name] for name in common]
+            better = sum(gain > 0 for gain in gains)
+            by_protein = f"{min(gains):+.4f} to {max(gains):+.4f} by protein, better on {better} of {len(common)}"
+            said.append(f"{fmean(gains):+.3f} against {system} ({by_protein})")
     if not said:
         return ""
     by_muon = any(record.has({**SYSTEMS[peer], "optim.optimizer._target_": "dlhw.muon.Muon"}) for peer in PEERS for record in records)
     return (
         f"One network for all proteins, in mean test Spearman over the proteins but {' and '.join(UNRELIABLE)}: {', '.join(said)}."
         + recipes(records)
+        + seeds_alone(records)
         + f" {PEERS[0]} has far fewer filters and hidden units here than in its paper." * (PEERS[0] in found and bool(found[PEERS[0]]))
-        + f" {' and '.join(PEERS)} learn the same targets by the same optimizer, Muon, which on the validation split serves them as "
-        "well as Adam, the one of their papers, at its best rate or better." * by_muon
+        + f" {' and '.join(PEERS)} learn the same targets by the same optimizer, Muon, in the place of their papers' Adam." * by_muon
     )
 
 
 def recipes(records: Sequence[Record]) -> str:
     """A sentence on how the networks for one protein were taught in another way than the one for all."""
     alone, for_all = (
-        sorted({record.settings["optim.optimizer._target_"].rpartition(".")[2] for record in records if record.has(SYSTEMS[system])})
-        for system in ("each alone", "one for all")
+        sorted({_recipe(record) for record in records if record.has(SYSTEMS[system])}) for system in ("each alone", "one for all")
     )
     if not alone or not for_all or alone == for_all:
         return ""
-    return f" The networks for one protein were taught by {' and '.join(alone)}, the one for all by {' and '.join(for_all)}."
+    return f" The networks for one protein were taught by {' or '.join(alone)}, the one for all by {' or '.join(for_all)}."
+
+
+def _recipe(record: Record) -> str:
+    optimizer = record.settings["optim.optimizer._target_"].rpartition(".")[2]
+    return f"{optimizer} for {record.result['epochs']} epochs of batches of {record.settings['task.data.batch_size']}"
+
+
+def seeds_alone(records: Sequence[Record]) -> str:
+    """A sentence on how many of the networks for one protein were trained once, and on what seeds change in the others."""
+    scores: dict[str, list[float]] = {}
+    for record in records:
+        if record.has(SYSTEMS["each alone"]):
+            scores.setdefault(record.result["spec"]["proteins"][0], []).append(quantity(record, SPEARMAN))
+    once = sum(len(values) == 1 for values in scores.values())
+    if not once:
+        return ""
+    spans = [max(values) - min(values) for values in scores.values() if len(values) > 1]
+    differ = f"; where there are several seeds, they differ by up to {max(spans):.4f}" if spans else ""
+    return f" {once} of the {len(scores)} networks for one protein were trained with one seed{differ}."
 
 
 def measured_twice(records: Sequence[Record]) -> str:
